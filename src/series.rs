@@ -35,7 +35,8 @@ pub struct SeriesBook {
     /// In the order of [`AppId`].
     apps: Vec<AppName>,
     keep: Duration,
-    open: DashMap<Key, Open>,
+    /// Boxed: the map has up to twice as many slots as dynos.
+    open: DashMap<Key, Box<Open>>,
     /// Hours that are over, or that lines came for later, until they are written.
     past: Mutex<BTreeMap<Place, Part>>,
     /// An hour that is over waits to be written.
@@ -143,7 +144,7 @@ impl SeriesBook {
     }
 
     /// The present hour of a dyno; none if there is no room for it.
-    fn open(&self, key: &Key, at: Timestamp) -> Option<RefMut<'_, Key, Open>> {
+    fn open(&self, key: &Key, at: Timestamp) -> Option<RefMut<'_, Key, Box<Open>>> {
         if let Some(open) = self.open.get_mut(key) {
             return Some(open);
         }
@@ -151,7 +152,7 @@ impl SeriesBook {
             return None;
         }
         let hour = step::step_of(at).div_euclid(STEPS_PER_HOUR);
-        let new = || Open { hour, heard: at, instance: None, part: self.new_part(), started: None };
+        let new = || Box::new(Open { hour, heard: at, instance: None, part: self.new_part(), started: None });
         Some(self.open.entry(key.clone()).or_insert_with(new))
     }
 
@@ -265,8 +266,8 @@ impl SeriesBook {
             take(*hour, key, part, true);
         }
         for mut open in self.open.iter_mut() {
-            let (key, Open { hour, part, .. }) = open.pair_mut();
-            take(*hour, key, part, false);
+            let (key, open) = open.pair_mut();
+            take(open.hour, key, &mut open.part, false);
         }
         (rows, keys)
     }

@@ -55,6 +55,137 @@ fn text_in_any_form_is_read() {
     }
 }
 
+/// What tools put in front of a line, between its parts or in place of its time.
+#[test]
+fn text_as_tools_show_it_is_read() {
+    for front in [
+        format!("heroku.log:{AT} heroku[web.1]: "),
+        format!("./logs/heroku.log.1:123:{AT} heroku[web.1]: "),
+        format!("heroku.log-123-{AT} heroku[web.1]: "),
+        format!("123:{AT} heroku[web.1]: "),
+        "123:Jan 02 00:51:32 acme heroku/web.1: ".to_owned(),
+        format!("     12 {AT} heroku[web.1]: "),
+        format!("# {AT} heroku[web.1]: "),
+        format!("- [ ] {AT} heroku[web.1]: "),
+        format!("[logs] {AT} heroku[web.1]: "),
+        format!("[pod/logs-5d4f/tail] {AT} heroku[web.1]: "),
+        format!("4:55:43 PM logs.1    | {AT} heroku[web.1]: "),
+        format!("0|logs     | {AT} heroku[web.1]: "),
+        format!("acme_logs.1.k3j@box    | {AT} heroku[web.1]: "),
+        format!("2025-01-02T00:51:33Z acme/stream {AT} heroku[web.1]: "),
+        format!("2025-01-02T00:51:33Z stderr F <134>1 {AT} host heroku web.1 - "),
+        format!("2025-01-02T00:51:33Z {{app=\"acme\", job=\"heroku\"}} {AT} heroku[web.1]: "),
+        format!("Thu 2025-01-02 00:51:33 UTC box tail[812]: {AT} heroku[web.1]: "),
+        format!("1735779093.5 box tail[812]: {AT} heroku[web.1]: "),
+        format!("{AT}  heroku[web.1]: "),
+        format!("{AT}\u{a0}heroku[web.1]:\u{a0}"),
+        format!("{AT} heroku[web.1] - "),
+        format!("{AT} heroku[web.1] : "),
+        format!("{AT} [info] heroku[web.1]: "),
+        format!("Jan  2 00:51:32 {TOKEN} local0.info heroku[web.1]: "),
+        format!("Jan  2 00:51:32 {TOKEN} heroku web.1: "),
+        format!("[{AT}] heroku[web.1]: "),
+        format!("{AT}\theroku/web.1\t"),
+        format!("{AT}\tacme\theroku[web.1]\t"),
+        format!("{AT}\theroku\tweb.1\t"),
+        format!("{AT}\theroku[web.1]: "),
+        format!("{AT}\t{AT} heroku[web.1]: "),
+        format!("1735779092761000000\t{AT}\t{AT} heroku[web.1]: "),
+        format!("EVENTS\t1735779092770\t{AT} heroku[web.1]: "),
+        format!("{AT}|heroku/web.1|"),
+    ] {
+        check(|msg| format!("{front}{msg}"));
+    }
+    check(|msg| format!("| {AT} | heroku/web.1 | {msg} |"));
+    check(|msg| format!("EVENTS\t1735779092770\t{AT} heroku[web.1]: {msg}\t1735779092761"));
+}
+
+/// Each of the times is the same moment, whose zone some of them leave out.
+#[test]
+fn a_time_may_be_written_in_any_of_these_ways() {
+    for time in [
+        "01/02/2025 00:51:32",
+        "1/2/2025 12:51:32 AM",
+        "1/2/2025, 12:51:32 AM",
+        "1/2/2025 0:51:32",
+        "2025/01/02 00:51:32",
+        "02.01.2025 00:51:32",
+        "2025-01-02 12:51:32 AM",
+        "2025-01-02 00:51:32 +0000",
+        "2025-01-02T01:51:32+0100",
+        "Jan 02 2025 00:51:32",
+        "Jan 2, 2025 @ 00:51:32.000",
+        "Thu Jan  2 00:51:32 2025",
+        "Thu Jan  2 00:51:32 UTC 2025",
+        "Thu, 02 Jan 2025 00:51:32 +0000",
+        "[02/Jan/2025:00:51:32 +0000]",
+        "1735779092",
+        "1735779092000",
+        "1735779092000000",
+        "1735779092000000000",
+    ] {
+        let export = format!("\"{}\"", time.trim_matches(['[', ']']));
+        let is_field = !time.starts_with('[');
+        for file in [
+            format!("{time} acme heroku/web.1: {R14}\n"),
+            format!("{time} heroku[web.1]: {R14}\n"),
+            format!("{time} app[web.1]: x\n{time} heroku[web.1]: {R14}\n"),
+            format!("time,program,message\n{export},heroku/web.1,{R14}\n"),
+            serde_json::json!({"time": time, "program": "heroku/web.1", "message": R14}).to_string(),
+        ] {
+            if !is_field && !file.starts_with('[') {
+                continue;
+            }
+            let decisions = json("--app acme -", file.as_bytes());
+            let at: Vec<_> =
+                decisions.iter().map(|decision| decision["at"].as_str().expect("a time")).collect();
+            assert_eq!(at.len(), 1, "{file}");
+            assert_eq!(at[0].trim_end_matches('Z'), "2025-01-02T00:51:32", "{file}");
+        }
+    }
+}
+
+/// The order of days and months is the file's, and a line that contradicts it is reported.
+#[test]
+fn a_date_in_another_order_is_not_read() {
+    let line = |date: &str| format!("{date} 00:51:32 heroku[web.1]: {R14}\n");
+    let ran = replay("--format json -", "", (line("13/01/2025") + &line("02/02/2025")).as_bytes());
+    assert!(ran.out.contains("2025-01-13") && ran.out.contains("2025-02-02"), "{}", ran.out);
+    assert!(!ran.err.contains("not read"), "{}", ran.err);
+    let file = line("01/02/2025") + &line("13/01/2025") + &line("14/01/2025");
+    let ran = replay("--format json -", "", file.as_bytes());
+    assert_eq!(ran.out.lines().count(), 1);
+    let expect = "2 lines were not read, first -:2: its day and its month are in another order than";
+    assert!(ran.err.starts_with(expect), "{}", ran.err);
+}
+
+/// A platform line that looks read and says nothing is none.
+#[test]
+fn a_message_with_something_in_front_of_it_is_reported() {
+    for msg in [format!("INFO {R14}"), format!("web.1 {MEM}"), format!("[heroku] {R14}")] {
+        let line = format!("{AT} heroku[web.1]: {msg}\n");
+        let ran = replay("-", "", format!("{AT} app[web.1]: x\n{line}").as_bytes());
+        ran.result.expect("a log");
+        let expect = "1 line was not read: -:2: a platform line with text in front of its message";
+        assert!(ran.err.starts_with(expect), "{}", ran.err);
+    }
+    let run = format!("{AT} heroku[web.1]: Starting process with command `x Error R14`\n");
+    assert!(!replay("-", "", run.as_bytes()).err.contains("not read"));
+}
+
+#[test]
+fn a_packed_file_is_refused_with_the_command_that_unpacks_it() {
+    for (file, expect) in [
+        (&b"PK\x03\x04xxxxxx"[..], "-: cannot be read: it is a zip archive"),
+        (b"\x28\xb5\x2f\xfdxxxx", "`zstd -dc FILE | dynowarden replay -`"),
+    ] {
+        let ran = replay("-", "", file);
+        let error = ran.result.expect_err(expect);
+        let text = format!("{:#}", anyhow::Error::from(error));
+        assert!(text.contains(expect), "{text}");
+    }
+}
+
 #[test]
 fn json_exports_are_read() {
     use serde_json::{Value, json};
@@ -91,7 +222,7 @@ fn rows_of_log_services_are_read() {
     fn shown(msg: &str) -> String {
         format!("{AT} heroku[web.1]: {msg}")
     }
-    let rows: [fn(&str) -> Value; 21] = [
+    let rows: [fn(&str) -> Value; 27] = [
         // The header is in the message, and the other fields are about the service.
         |msg| json!({"date": AT, "host": "acme", "service": "heroku", "source": "heroku", "message": raw(msg)}),
         |msg| json!({"preview": false, "result": {"_time": AT, "_raw": raw(msg), "host": "acme", "source": "heroku"}}),
@@ -113,12 +244,34 @@ fn rows_of_log_services_are_read() {
         |msg| json!({"eventTime": AT, "programName": "heroku/web.1", "logMessage": msg}),
         |msg| json!({"_ts": 1_749_520_194_209_u64, "_line": msg, "_app": "web.1", "source": "heroku"}),
         |msg| json!({"SYSLOG_IDENTIFIER": "heroku", "SYSLOG_PID": "web.1", "MESSAGE": msg, "__REALTIME_TIMESTAMP": "1749520194209000"}),
+        // In lists.
+        |msg| json!({"fields": {"@timestamp": [AT], "message": [msg], "syslog.appname": ["heroku"], "syslog.procid": ["web.1"]}}),
+        |msg| json!({"timeUnixNano": "1749520194209000000", "body": {"stringValue": shown(msg)}, "attributes": []}),
+        |msg| {
+            json!({"timeUnixNano": "1749520194209000000", "body": {"stringValue": msg}, "attributes": [
+            {"key": "appname", "value": {"stringValue": "heroku"}}, {"key": "proc_id", "value": {"stringValue": "web.1"}}]})
+        },
+        |msg| {
+            json!({"metadata": [{"key": "timestamp", "value": AT}], "labels": [{"key": "applicationname", "value": "acme"}],
+            "userData": json!({"text": raw(msg)}).to_string()})
+        },
+        |msg| {
+            json!({"__REALTIME_TIMESTAMP": "1749520194209000", "SYSLOG_IDENTIFIER": "tail",
+            "MESSAGE": format!("\u{1b}[36m{}", shown(msg)).into_bytes()})
+        },
+        |msg| json!({"TimeGenerated [UTC]": "6/10/2025, 1:49:54.209 AM", "ProcessName": "heroku", "ProcessID": "web.1", "SyslogMessage": msg}),
         // The message is JSON with the line's fields.
         |msg| json!({"dt": "2025-06-10 01:49:54 UTC", "raw": json!({"dt": AT, "message": msg, "syslog": {"appname": "heroku", "procid": "web.1"}}).to_string()}),
         |msg| json!({"timestamp": AT, "applicationName": "acme", "text": json!({"heroku": {"source": "heroku", "dyno": "web.1"}, "message": msg}).to_string()}),
     ];
     for row in rows {
         check(|msg| row(msg).to_string());
+    }
+    // Behind what a tool writes in front of it.
+    for front in ["logs-1  | ", "[pod/logs/tail] ", "heroku.log:7:", "2025-06-10T01:49:54.300Z acme/stream "]
+    {
+        check(|msg| format!("{front}{}", rows[0](msg)));
+        check(|msg| format!("{front}{}", json!({"ts": AT, "program": "heroku/web.1", "message": msg})));
     }
 }
 
@@ -183,6 +336,7 @@ fn csv_exports_are_read() {
             format!("{AT},http:heroku,heroku,<134>1 {AT} host heroku web.1 - MSG"),
         ),
         ("date,time,program,message", "2025-01-02,00:51:32,heroku/web.1,MSG".to_owned()),
+        ("time, program, message", format!("{AT}, \"heroku/web.1\", \"MSG\"")),
         ("@timestamp,program,pid,message", "\"Jan 2, 2025 @ 00:51:32.761\",heroku,web.1,MSG".to_owned()),
     ] {
         let file = format!("{names}\n{}\n{}\n", row.replace("MSG", MEM), row.replace("MSG", R14));
@@ -211,7 +365,7 @@ fn prose_that_begins_with_a_number_loses_no_file() {
 fn no_form_makes_an_app_the_platform() {
     let forged = format!("{AT} heroku[web.1]: {R14}");
     let platform = serde_json::json!({"time": AT, "program": "heroku/web.1", "message": R14});
-    let files = [
+    let files = vec![
         format!("{AT} app[web.1]: tail_1 | {forged}"),
         format!("tail_1 | {AT} app[web.1]: {forged}"),
         format!("> - {AT} app[web.1]: - {forged}"),
@@ -220,6 +374,30 @@ fn no_form_makes_an_app_the_platform() {
         format!("{AT} {TOKEN} app[web.1]: {forged}"),
         format!("<190>1 {AT} host app web.1 - {forged}"),
         format!("16:55:43 web.1 | {forged}"),
+        format!("4:55:43 PM web.1 | {forged}"),
+        format!("acme-web-1  | {forged}"),
+        format!("[web.1] {forged}"),
+        format!("x.log:7:{AT} app[web.1]: {forged}"),
+        format!("{AT} web.1 {forged}"),
+        format!("{AT} acme/web.1 {forged}"),
+        format!("{AT} [info] app[web.1]: {forged}"),
+        format!("{AT}\tapp/web.1\t{forged}"),
+        format!("{AT}\tapp[web.1]: x\t{forged}"),
+        format!("{AT}\tweb.1\t{forged}"),
+        format!("| {AT} | app/web.1 | x | {forged} |"),
+        format!("EVENTS\t1735779092770\t{AT} app[web.1]: x\t{forged}"),
+        format!("EVENTS\t1735779092770\tx y\t{forged}"),
+        format!("{AT},web.1,{forged}"),
+        format!("{AT} app/web.1 {platform}"),
+        format!("{AT} web.1 {platform}"),
+        format!("web-1  | {platform}"),
+        format!("{AT} app[web.1]: {platform}"),
+        format!("{AT} {{app=\"app\", proc=\"web.1\"}} {forged}"),
+        format!("{AT} {{app=\"acme\", dyno=\"web.1\"}} {forged}"),
+        serde_json::json!({"timeUnixNano": "1749520194209000000", "body": {"stringValue": format!("{AT} app[web.1]: x")},
+            "attributes": [{"key": "appname", "value": {"stringValue": "heroku"}}, {"key": "message", "value": {"stringValue": forged}}]})
+        .to_string(),
+        serde_json::json!({"time": AT, "message": format!("\u{1b}[36m{AT} app[web.1]:\u{1b}[0m {forged}")}).to_string(),
         format!("[36m{AT} app[web.1]:[0m {forged}"),
         serde_json::json!({"time": AT, "program": "app/web.1", "message": forged}).to_string(),
         serde_json::json!({"dt": AT, "message": R14, "syslog": {"appname": "app", "procid": "web.1"},

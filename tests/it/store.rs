@@ -12,6 +12,11 @@ use dynowarden::config::settings::Database;
 use dynowarden::store::Store;
 use dynowarden::store::history::Filter;
 use dynowarden::store::read_only::ReadOnlyStore;
+use dynowarden::store::series::HourRow;
+use dynowarden_core::codes::Code;
+use dynowarden_core::days::pack;
+use dynowarden_core::days::step::{Mark, MarkKind, Step};
+use dynowarden_core::ident::{AppName, DynoName, ProcessType};
 
 use suite::{TestStore, at, hold, start};
 
@@ -225,6 +230,62 @@ async fn one_daemon_writes_a_file_and_many_readers_read_it() {
     test_store.open().await.close().await;
     let reading = ReadOnlyStore::open(&test_store.database).await.expect("a reader of a file at rest");
     reading.close().await;
+}
+
+/// An hour of a busy dyno, which goes over its quota once a day.
+fn busy_hour(hour: i64, index: u32) -> Vec<u8> {
+    let noise = |place: u64, below: u32| {
+        let seed = (hour.unsigned_abs() * 12 + place) * 1000 + u64::from(index);
+        (seed.wrapping_mul(6_364_136_223_846_793_005).rotate_left(23) % u64::from(below)) as u32
+    };
+    pack::pack(&std::array::from_fn(|place| {
+        let place = place as u64;
+        let is_over = hour % 24 == 0;
+        let mean = if is_over { 5300 } else { 2500 + (hour % 24) as u32 * 100 } + noise(place, 200);
+        let requests = 2000 + noise(place, 10_000);
+        let mark = |kind| Mark { second: 5 + noise(place, 250) as u16, kind };
+        let marks = vec![mark(MarkKind::Over), mark(MarkKind::Error(Code::R14))];
+        Some(Step {
+            memory_sum: u64::from(mean) * 15,
+            service_ms_sum: u64::from(requests) * u64::from(50 + noise(place, 300)),
+            memory_low: mean - 100,
+            memory_high: mean + noise(place, 200),
+            samples: 15,
+            quota: 5120,
+            requests,
+            errors: if noise(place, 4) == 0 { noise(place, 50) } else { 0 },
+            served: requests,
+            over: if is_over { 15 } else { 0 },
+            marks: is_over.then(|| Box::new(marks)),
+        })
+    }))
+}
+
+#[tokio::test]
+async fn two_weeks_of_a_busy_dyno_take_some_66_kib() {
+    const DYNOS: u32 = 20;
+    let test_store = sqlite();
+    let Database::Sqlite(path) = &test_store.database else { panic!("a file") };
+    let store = test_store.open().await;
+    let (app, web): (AppName, ProcessType) =
+        ("acme".parse().expect("a name"), "web".parse().expect("a type"));
+    let first = 1_767_225_600 / 3600;
+    for hour in first..first + 14 * 24 {
+        // An hour is written as its steps pass; each time replaces the last.
+        for _ in 0..2 {
+            let row = |index| HourRow {
+                app: app.clone(),
+                dyno: Some(DynoName::new(web.clone(), index)),
+                hour,
+                part: 0x7000_0000 + i64::from(index),
+                packed: busy_hour(hour, index),
+            };
+            store.save_hours(&(1..=DYNOS).map(row).collect::<Vec<_>>()).await.expect("a store");
+        }
+    }
+    store.close().await;
+    let each = fs::metadata(path).expect("a file").len() / u64::from(DYNOS);
+    assert!((20_000..=70_000).contains(&each), "{each} bytes a dyno");
 }
 
 #[tokio::test]

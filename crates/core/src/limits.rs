@@ -962,7 +962,7 @@ pub const MEMORY_TENTHS_MIN: u64 = 1;
 /// A sample of more than this many times the quota is not believed: Heroku kills a dyno at twice.
 pub const MEMORY_QUOTAS_MAX: u64 = 20;
 
-/// Dynos whose series are kept. Each takes some 600 bytes of memory.
+/// Dynos whose series are kept. The present hour of each takes about 1,000 bytes of memory.
 pub const SERIES_DYNOS_MAX: usize = 120_000;
 
 /// Steps of one dyno that a report reads: a quarter of a year.

@@ -50,6 +50,9 @@ const LEVEL_HOURS: f64 = 6.0;
 /// One life is enough for a level below the quota if it is as long as a day between two restarts.
 const ALONE_HOURS: f64 = 23.0;
 
+/// Readings that jump by more than this share of the quota, as a rule, are no memory of one process.
+const JUMP: f64 = 0.5;
+
 /// Judges the lives of a process type, ordered by their ends, with `hours` of lines.
 pub fn judge(lives: &[Life], hours: f64) -> Judgement {
     let recent = &lives[lives.len().saturating_sub(LIVES)..];
@@ -61,7 +64,7 @@ pub fn judge(lives: &[Life], hours: f64) -> Judgement {
 
 /// What one life says; none if it says nothing.
 pub fn of_life(life: &Life) -> Option<Verdict> {
-    if life.is_muddled {
+    if life.is_muddled || jumps(life) {
         return None;
     }
     let growth = life.growth_per_day();
@@ -78,6 +81,12 @@ pub fn of_life(life: &Life) -> Option<Verdict> {
         return (life.hours() >= LEAK_HOURS).then_some(Verdict::Leaks);
     }
     (growth < LEVEL || life.hours() >= LEAK_HOURS).then_some(Verdict::LevelsOutBelow)
+}
+
+/// Whether the readings of a life below its quota jump up and down.
+fn jumps(life: &Life) -> bool {
+    let swing = life.growth.map_or(0.0, |growth| growth.swing);
+    life.excess == Excess::None && swing > JUMP * f64::from(life.quota)
 }
 
 /// Whether a life went over its quota while it was still growing.
@@ -109,6 +118,9 @@ fn verdict(lives: &[Life], hours: f64) -> (Verdict, Option<String>) {
         [] if lives.iter().all(|life| life.growth.is_none()) => {
             unknown("no memory readings; `heroku labs:enable log-runtime-metrics` adds them".to_owned())
         }
+        [] if lives.iter().any(jumps) => {
+            unknown("memory readings jump by more than half of the quota".to_owned())
+        }
         [] => unknown("no life was long enough to judge".to_owned()),
         [(Verdict::LevelsOutBelow, hours)] if *hours >= ALONE_HOURS => (Verdict::LevelsOutBelow, None),
         [_] => unknown("1 life can be judged, and 2 are needed".to_owned()),
@@ -122,7 +134,7 @@ fn typical_growth(lives: &[Life], verdict: Verdict) -> Option<f64> {
         let growths = lives.iter().filter(|life| is_wanted(life)).filter_map(Life::growth_per_day);
         growth::median(&mut growths.collect::<Vec<_>>())
     };
-    of(&|life| of_life(life) == Some(verdict)).or_else(|| of(&|life| life.hours() >= 1.0))
+    of(&|life| of_life(life) == Some(verdict)).or_else(|| of(&|life| life.hours() >= 1.0 && !jumps(life)))
 }
 
 /// Lives that are needed on either side of a release.
@@ -253,6 +265,17 @@ mod tests {
     fn a_muddled_life_says_nothing() {
         let muddled = Life { is_muddled: true, ..life(20, 0.4, Excess::None, 0) };
         check(&[muddled.clone(), muddled.clone(), muddled], 48.0, Verdict::Unknown);
+    }
+
+    #[test]
+    fn readings_that_jump_say_nothing() {
+        let swing = |swing| {
+            let level = life(20, 0.02, Excess::None, 0);
+            Life { growth: level.growth.map(|growth| Growth { swing, ..growth }), ..level }
+        };
+        check(&[swing(2500.0), swing(2500.0)], 48.0, Verdict::LevelsOutBelow);
+        check(&[swing(2600.0), swing(2600.0)], 48.0, Verdict::Unknown);
+        assert_eq!(judge(&[swing(2600.0), swing(2600.0)], 48.0).growth_per_day, None);
     }
 
     fn since(lives: &[(u64, f64)]) -> Option<u64> {

@@ -1,5 +1,7 @@
 //! One row of a CSV export (RFC 4180), with a comma, a semicolon, a tab or a bar between its values.
 
+use crate::replay::archive::leading;
+
 /// The length of the first row in `text` with its line break; none while it may go on.
 pub(super) fn row_len(text: &[u8]) -> Option<usize> {
     let mut is_quoted = false;
@@ -20,7 +22,9 @@ pub(super) fn values(row: &[u8], separator: u8) -> Option<Vec<String>> {
     let mut values = Vec::new();
     let mut rest = row;
     loop {
-        let (value, behind) = match rest {
+        // Some write a space behind the separator, and the quote behind that.
+        let quoted = if separator == b'\t' { rest } else { rest.trim_ascii_start() };
+        let (value, behind) = match quoted {
             [b'"', quoted @ ..] => unquoted(quoted)?,
             _ => {
                 let end = memchr::memchr(separator, rest).unwrap_or(rest.len());
@@ -34,6 +38,16 @@ pub(super) fn values(row: &[u8], separator: u8) -> Option<Vec<String>> {
             _ => return None,
         }
     }
+}
+
+/// The cells of a row with bars between and around them, which begin with a time: other bars are prefixes.
+pub(super) fn cells(values: Vec<String>) -> Option<Vec<String>> {
+    let mut cells: Vec<_> = values.iter().map(|value| value.trim().to_owned()).collect();
+    if cells.first().is_some_and(String::is_empty) && cells.last().is_some_and(String::is_empty) {
+        cells.pop();
+        cells.remove(0);
+    }
+    (cells.len() > 1 && leading::field(cells[0].as_bytes()).is_some()).then_some(cells)
 }
 
 /// The value up to its closing quote, and the text behind that.
@@ -74,6 +88,7 @@ mod tests {
         check("a,,\n", Some(&["a", "", ""]));
         check("\"a,b\",\"say \"\"hi\"\"\"\n", Some(&["a,b", "say \"hi\""]));
         check("\"two\nlines\",x", Some(&["two\nlines", "x"]));
+        check("a, \"b, c\", d\n", Some(&["a", "b, c", " d"]));
         check("\"a\"b,c", None);
         check("\"open,c", None);
     }

@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use crate::replay::archive::fields::{self, Owned};
 use crate::replay::archive::json::{self, Fields, Start};
-use crate::replay::archive::{spelled, text};
+use crate::replay::archive::{leading, text};
 
 /// A document, while it is read.
 #[derive(Clone, Debug)]
@@ -128,7 +128,7 @@ pub(super) fn wraps(fields: &Fields, object: &[u8]) -> bool {
 fn pair(items: &[Value]) -> Option<Fields> {
     let [time, Value::String(line), ..] = items else { return None };
     let time = time.as_str().map_or_else(|| time.to_string(), ToOwned::to_owned);
-    let _time = spelled::field(time.as_bytes())?;
+    let _time = leading::field(time.as_bytes())?;
     Some(vec![("time".to_owned(), time), ("line".to_owned(), line.clone())])
 }
 

@@ -1,4 +1,5 @@
-//! UTF-16 with a byte order mark, as PowerShell's `>` writes it, decoded to UTF-8.
+//! UTF-16, as PowerShell's `>` writes it, decoded to UTF-8: with a byte order mark, or where the first two
+//! characters are ASCII, which no other text with zeros in it is.
 
 /// What the first octets of a file say about its encoding.
 #[derive(Clone, Debug, Default)]
@@ -19,25 +20,26 @@ enum Order {
 }
 
 impl Decoder {
-    /// Adds `chunk` to `buffer`, decoded; `buffer` holds the first octet while there is no second.
+    /// Adds `chunk` to `buffer`, decoded; `buffer` holds the first octets while there are fewer than four.
     pub(super) fn push(&mut self, chunk: &[u8], buffer: &mut Vec<u8>) {
+        let joined;
         let mut chunk = chunk;
         if self.order.is_none() {
-            let both = buffer.iter().chain(chunk).copied().take(2).collect::<Vec<_>>();
-            let order = match both[..] {
-                [0xff, 0xfe] => Order::Little,
-                [0xfe, 0xff] => Order::Big,
-                [_, _] => Order::Octets,
-                _ => {
-                    buffer.extend_from_slice(chunk);
-                    return;
-                }
+            buffer.extend_from_slice(chunk);
+            let (order, mark) = match buffer[..] {
+                [0xff, 0xfe, ..] => (Order::Little, 2),
+                [0xfe, 0xff, ..] => (Order::Big, 2),
+                [_, _, _] | [_, _] | [_] | [] => return,
+                [1..=0x7f, 0, 1..=0x7f, 0, ..] => (Order::Little, 0),
+                [0, 1..=0x7f, 0, 1..=0x7f, ..] => (Order::Big, 0),
+                _ => (Order::Octets, 0),
             };
             self.order = Some(order);
-            if order != Order::Octets {
-                chunk = &chunk[2 - buffer.len()..];
-                buffer.clear();
+            if order == Order::Octets {
+                return;
             }
+            joined = buffer.split_off(0);
+            chunk = &joined[mark..];
         }
         match self.order {
             Some(Order::Big) => self.decode(chunk, u16::from_be_bytes, buffer),
@@ -90,9 +92,11 @@ mod tests {
         let big: Vec<u8> = text.encode_utf16().flat_map(u16::to_be_bytes).collect();
         check(&[b"\xff\xfe", &little[..]].concat(), text.as_bytes());
         check(&[b"\xfe\xff", &big[..]].concat(), text.as_bytes());
-        for file in [&b""[..], b"x", b"\xff", b"\xffx\xfe", b"plain \xff\xfe text", &little] {
+        for file in [&b""[..], b"x", b"\xff", b"\xffx\xfe", b"plain \xff\xfe text", b"a\0b", b"a\0bc"] {
             check(file, file);
         }
+        check(&little, text.as_bytes());
+        check(&big, text.as_bytes());
         // Half a pair, and half a unit at the end.
         check(b"\xff\xfe\x00\xd8a\x00b", "\u{fffd}a".as_bytes());
     }

@@ -10,9 +10,10 @@
 
 use crate::ident::DynoRef;
 use crate::replay::archive::json::{self, Fields};
+use crate::replay::archive::prefix::is_process;
 use crate::replay::archive::text::{self, Shown, Source};
 use crate::replay::archive::time::Written;
-use crate::replay::archive::{self, spelled};
+use crate::replay::archive::{self, ansi, leading};
 
 /// A line with its own text.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,6 +28,15 @@ pub(super) struct Owned {
 
 /// Reads a row; none if it has no time, no message, or no author.
 pub(super) fn read(fields: &Fields) -> Option<Owned> {
+    if fields.iter().any(|(_, value)| value.contains('\u{1b}')) {
+        let plain = |value: &String| {
+            let mut plain = Vec::new();
+            String::from_utf8_lossy(ansi::without_colours(value.as_bytes(), &mut plain)).into_owned()
+        };
+        // What is left of an invalid sequence must not be looked at again.
+        let plain = |value: &String| plain(value).replace('\u{1b}', " ");
+        return read(&fields.iter().map(|(name, value)| (name.clone(), plain(value))).collect());
+    }
     let (name, msg) = message(fields)?;
     if let Some(inner) = json_in(name, msg)
         && let Some(line) = read_message(&merged(inner, fields))
@@ -103,7 +113,7 @@ fn merged(mut inner: Fields, fields: &Fields) -> Fields {
 
 /// Whether these are the names of an export's columns. No line of a log is: the clock in it has colons.
 pub(super) fn are_names(names: &[String]) -> bool {
-    let is_in_name = |c: char| c.is_alphanumeric() || " ._@-/()#\u{feff}".contains(c);
+    let is_in_name = |c: char| c.is_alphanumeric() || " ._@-/()[]#\u{feff}".contains(c);
     if !names.iter().all(|name| name.chars().all(is_in_name)) {
         return false;
     }
@@ -161,7 +171,7 @@ fn is_logplex(app: &[u8]) -> bool {
 /// The row's time, and its text.
 fn dated(fields: &Fields) -> Option<(Written, String)> {
     let times = TIMES.iter().filter_map(|known| value(fields, known));
-    let read = |text: &str| Some((spelled::field(text.as_bytes())?, text.to_owned()));
+    let read = |text: &str| Some((leading::field(text.as_bytes())?, text.to_owned()));
     times.clone().find_map(read).or_else(|| {
         // A day and a clock.
         read(&format!("{} {}", value(fields, "date")?, value(fields, "time")?))
@@ -202,6 +212,9 @@ const TIMES: &[&str] = &[
     "realtimetimestamp",
     "messagetime",
     "timegenerated",
+    "timegeneratedutc",
+    "timeunixnano",
+    "observedtimeunixnano",
     "loggedat",
     "timestampns",
     "tsns",
@@ -300,18 +313,19 @@ impl From<&Shown<'_>> for Owned {
 /// A CSV row without names above it: a time, a source behind it, and the message last; or a time, and a line.
 pub(super) fn unnamed(values: &[String]) -> Option<Owned> {
     let (msg, front) = values.split_last()?;
-    let at = front.iter().position(|value| spelled::field(value.as_bytes()).is_some())?;
+    let at = front.iter().position(|value| leading::field(value.as_bytes()).is_some())?;
     // A value with more in it is a line's beginning, and what follows is its text.
     let is_id = |value: &String| value.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c));
     if !front[..at].iter().all(is_id) {
         return None;
     }
-    let written = spelled::field(front[at].as_bytes())?;
+    let time = &front[at];
+    let written = leading::field(time.as_bytes())?;
     let behind: Vec<&[u8]> = front[at + 1..].iter().map(|value| value.as_bytes()).collect();
     let sources = (0..behind.len()).filter_map(|at| source_at(&behind[at..]));
     let mut sources = sources.filter(|source| source.is_logplex() && source.procid != b"-");
     let Some(source) = sources.next() else {
-        return text::whole(msg.as_bytes()).filter(|shown| is_logplex(shown.app)).as_ref().map(Owned::from);
+        return unsourced(&behind, time, msg);
     };
     if sources.next().is_some() {
         return None;
@@ -323,11 +337,38 @@ pub(super) fn unnamed(values: &[String]) -> Option<Owned> {
     Some(Owned {
         system: behind.iter().find(is_system).and_then(|name| text::system(name)).map(<[u8]>::to_vec),
         written,
-        time: front[at].as_bytes().to_vec(),
+        time: time.as_bytes().to_vec(),
         app: source.app.to_vec(),
         procid: source.procid.to_vec(),
         msg: msg.as_bytes().to_vec(),
     })
+}
+
+/// A row whose message says who wrote it: a line, a source and its text, or JSON. The first such value
+/// counts, and in front of it there are only names and times.
+fn unsourced(behind: &[&[u8]], time: &str, msg: &str) -> Option<Owned> {
+    let all = || behind.iter().copied().chain([msg.as_bytes()]);
+    let (at, line) = all().enumerate().find_map(|(at, value)| Some((at, text::whole(value)?))).unzip();
+    let end = at.unwrap_or(behind.len());
+    // What an app's own process wrote is an app's line, whatever is in it.
+    let is_in_name = |octet: &u8| octet.is_ascii_alphanumeric() || b"._-/@".contains(octet);
+    let is_name = |value: &[u8]| value.iter().all(is_in_name) && !is_process(value);
+    let front = &behind[..end.min(behind.len())];
+    if !front.iter().all(|value| is_name(value) || leading::field(value).is_some()) {
+        return None;
+    }
+    match line {
+        Some(shown) => is_logplex(shown.app).then(|| Owned::from(&shown)),
+        None if msg.starts_with('{') => {
+            let mut fields = json::fields(msg.as_bytes())?;
+            fields.push(("time".to_owned(), time.to_owned()));
+            read(&fields)
+        }
+        None => {
+            text::leading_source(msg.as_bytes())?;
+            read(&vec![("time".to_owned(), time.to_owned()), ("line".to_owned(), msg.to_owned())])
+        }
+    }
 }
 
 /// The source in the first column, or in the first two.

@@ -3,6 +3,9 @@
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::Value;
+
+use crate::replay::archive::list;
 
 /// Named values in their order.
 pub(super) type Fields = Vec<(String, String)>;
@@ -158,14 +161,22 @@ impl<'de> Visitor<'de> for Values<'_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
-        // The items of a list have no names: they are read to their end and left out.
-        while items.next_element::<serde::de::IgnoredAny>()?.is_some() {}
+        let mut list = Vec::new();
+        while let Some(item) = items.next_element::<Value>()? {
+            list.push(item);
+        }
+        list::values(self.path, &list, self.fields);
         Ok(())
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<(), A::Error> {
         while let Some(key) = entries.next_key::<String>()? {
-            let path = if self.path.is_empty() { key } else { format!("{}.{key}", self.path) };
+            let path = match &*self.path {
+                "" => key,
+                // OpenTelemetry's way to write a text.
+                _ if key == "stringValue" => self.path.clone(),
+                path => format!("{path}.{key}"),
+            };
             entries.next_value_seed(Values { path, fields: self.fields })?;
         }
         Ok(())
@@ -223,5 +234,10 @@ mod tests {
         let text = r#"{"a":"x","b":{"c":1,"d":2.5,"e":null,"f":[{"a":"z"}]},"a":"y","g":true}"#;
         assert_eq!(fields(text.as_bytes()), Some(expect.to_vec()));
         assert_eq!(fields(b"{\"a\":}"), None);
+        let text =
+            r#"{"a":{"stringValue":"x"},"b":["y"],"c":[1,2],"d":[{"key":"e","value":{"stringValue":"z"}}]}"#;
+        let expect = [("a", "x"), ("b", "y"), ("d.e", "z")];
+        let expect = expect.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        assert_eq!(fields(text.as_bytes()), Some(expect.to_vec()));
     }
 }

@@ -5,12 +5,29 @@
 
 /// Whether `text` has characters that such marks consist of. Pairs around a line are [`unpaired`].
 pub(super) fn has(text: &[u8]) -> bool {
-    memchr::memchr3(b'<', b'&', b'\\', text).is_some()
+    memchr::memchr3(b'<', b'&', b'\\', text).is_some() || has_hard_space(text)
 }
+
+/// Whether `text` has the spaces that do not break, which web pages put into it.
+pub(super) fn has_hard_space(text: &[u8]) -> bool {
+    memchr::memmem::find(text, HARD_SPACE).is_some()
+}
+
+const HARD_SPACE: &[u8] = b"\xc2\xa0";
 
 /// `text` without tags, escapes and entities; `bare` is the buffer for it.
 pub(super) fn without<'b>(text: &[u8], bare: &'b mut Vec<u8>) -> &'b [u8] {
+    let mut soft = Vec::new();
     let mut rest = cut(text);
+    if has_hard_space(rest) {
+        while let Some(at) = memchr::memmem::find(rest, HARD_SPACE) {
+            soft.extend_from_slice(&rest[..at]);
+            soft.push(b' ');
+            rest = &rest[at + HARD_SPACE.len()..];
+        }
+        soft.extend_from_slice(rest);
+        rest = &soft;
+    }
     bare.clear();
     while let Some(at) = memchr::memchr3(b'<', b'\\', b'&', rest) {
         bare.extend_from_slice(between(bare, &rest[..at]));
@@ -121,6 +138,7 @@ mod tests {
             ("<tr><td>a</td> <td><b>b</b>:</td><td>c</td></tr>", "a b: c"),
             ("<p><code class=\"y\">x</code></p>", "x"),
             ("x&nbsp;", "x"),
+            ("a\u{a0}b\u{a0}\u{a0}c", "a b  c"),
             ("a\\[b\\] \\n &lt;c&gt; &d", "a[b] \\n <c> &d"),
             ("x  \\", "x"),
             ("<134>1 x", "<134>1 x"),

@@ -3,11 +3,12 @@
 //! | form | begins with | detected |
 //! | --- | --- | --- |
 //! | raw logplex bodies, one after the other | `94 <134>1 2025-…` | by the first octets of the file |
-//! | lines of `heroku logs`, Papertrail, SolarWinds, syslog daemons | a time | line by line: [`text`] |
+//! | lines of `heroku logs`, Papertrail, syslog daemons | a time: [`leading`] | line by line: [`text`] |
 //! | JSON exports | `{` or `[` | object by object, within arrays at any depth |
 //! | CSV exports | a row with the names of its columns, or a time | by that row, or line by line |
 //!
-//! Marks and prefixes in front of a line, Markdown, HTML, colours and UTF-16 are removed.
+//! Marks and prefixes in front of a line ([`prefix`]), Markdown, HTML, colours and UTF-16 are removed. JSON
+//! may also stand behind a prefix ([`embedded`]).
 //!
 //! All of them become a [`Line`], so that `detect` reads an archive as it reads a drain. Nothing that an app
 //! prints gains a meaning on the way: in bodies only a count ends a frame, and in texts the source of a line
@@ -18,11 +19,16 @@
 mod ansi;
 mod csv;
 mod document;
+mod embedded;
 mod encoding;
 mod fields;
 mod json;
+mod leading;
+mod list;
 mod markup;
+mod numeric;
 mod parts;
+mod prefix;
 mod spelled;
 mod text;
 mod time;
@@ -42,6 +48,7 @@ use crate::ident::DynoRef;
 use crate::limits;
 use crate::replay::archive::encoding::Decoder;
 use crate::replay::archive::fields::Owned;
+use crate::replay::archive::numeric::DayOrder;
 use crate::replay::archive::parts::{Form, Part};
 use crate::replay::archive::text::Shown;
 use crate::replay::archive::time::Written;
@@ -76,6 +83,7 @@ pub struct Archive {
     unmarked: Vec<u8>,
     /// The present row of an export.
     row: Option<Owned>,
+    days: DayOrder,
     years: Years,
     zone: Zone,
 }
@@ -113,6 +121,9 @@ pub enum Why {
     /// It reads like a line about a dyno, and its program is neither `heroku` nor `app`.
     #[error("it reads like a platform line, but its program is not heroku (expected heroku[web.1])")]
     Author,
+    /// A date whose numbers are the other way round than in the lines before it.
+    #[error("its day and its month are in another order than in the lines before it (expected 2025-01-02)")]
+    DayOrder,
     /// A platform line of no dyno that can be told.
     #[error("a platform line whose dyno cannot be recognised (expected a name such as web.1)")]
     Dyno,
@@ -134,6 +145,9 @@ pub enum Why {
         limits::ARCHIVE_FRAME_BYTES_MAX
     )]
     TooLarge { counted: usize },
+    /// A platform line whose message has something in front of it.
+    #[error("a platform line with text in front of its message (expected heroku[web.1]: Error R14 …)")]
+    Message,
     /// A text line above the limit.
     #[error("a line of more than {} bytes", limits::ARCHIVE_LINE_BYTES_MAX)]
     TooLong,
@@ -174,6 +188,7 @@ impl Archive {
             bare: Vec::new(),
             unmarked: Vec::new(),
             row: None,
+            days: DayOrder::new(latest),
             years: Years::new(latest),
             zone: Zone::new(zone),
         }
@@ -210,15 +225,24 @@ impl Archive {
             }
             Part::Line(range) => {
                 let text = ansi::without_colours(&self.buffer[range], &mut self.plain);
-                (read_line(text, (&mut self.unmarked, &mut self.bare)), text)
+                let shown = read_line(text, (&mut self.unmarked, &mut self.bare));
+                if shown.is_none() {
+                    self.row = embedded::read(text);
+                }
+                (shown.or_else(|| self.row.as_ref().map(Owned::shown)), text)
             }
         };
-        let dated =
-            shown.and_then(|shown| Some((shown, dated(shown.written, &mut self.years, &mut self.zone)?)));
-        let Some((shown, (at, is_zone_unknown))) = dated else {
-            return Some((place, Item::Unread(Unread { why: Why::Form, text })));
-        };
+        let unread = |why| Some((place, Item::Unread(Unread { why, text })));
+        let Some(shown) = shown else { return unread(Why::Form) };
+        let (at, is_zone_unknown) =
+            match dated(shown.written, &mut self.days, &mut self.years, &mut self.zone) {
+                Ok(dated) => dated,
+                Err(why) => return unread(why),
+            };
         let Shown { system, time, app, procid, msg, .. } = shown;
+        if app == b"heroku" && has_front(msg) {
+            return unread(Why::Message);
+        }
         let line = Line::shown(time, app, procid, msg);
         Some((place, item(Entry { system, at: Ok(at), is_zone_unknown, line }, text)))
     }
@@ -260,6 +284,16 @@ fn mentions_heroku(program: &[u8]) -> bool {
 const PLATFORM_MESSAGES: [&[u8]; 4] =
     [b"Error R1", b"Process running mem=", b"State changed from ", b"source=web."];
 
+/// Whether a message of a text line about a dyno has something in front of it. A command is whatever a user
+/// wants to run, and fields come in any order.
+fn has_front(msg: &[u8]) -> bool {
+    let msg = msg.trim_ascii_start();
+    let [messages @ .., _] = &PLATFORM_MESSAGES;
+    let is_whole =
+        messages.iter().any(|start| msg.starts_with(start)) || msg.starts_with(b"Starting process");
+    !is_whole && messages.iter().any(|start| memchr::memmem::find(msg, start).is_some())
+}
+
 /// Whether this is the name of a dyno or of a part of the platform.
 fn is_part(procid: &[u8]) -> bool {
     WRITERS.contains(&procid) || DynoRef::parse(procid).is_some()
@@ -297,7 +331,7 @@ fn read_line<'b>(text: &'b [u8], (unmarked, bare): (&'b mut Vec<u8>, &'b mut Vec
     let is_marked = markup::has(text);
     match shown {
         Some(shown) if shown.app == b"app" => return Some(shown),
-        Some(shown) if shown.app == b"heroku" => {
+        Some(shown) if shown.app == b"heroku" && !markup::has_hard_space(shown.msg) => {
             let shown = if is_marked { Shown { msg: markup::cut(shown.msg), ..shown } } else { shown };
             let plain = ansi::has_lost(text).then(|| text::read(ansi::without_lost(text, bare))).flatten();
             // `heroku[m.1]` looks like a colour as well.
@@ -315,13 +349,25 @@ fn read_line<'b>(text: &'b [u8], (unmarked, bare): (&'b mut Vec<u8>, &'b mut Vec
     text::read(text).or(shown)
 }
 
-fn dated(written: Written, years: &mut Years, zone: &mut Zone) -> Option<(Timestamp, bool)> {
+fn dated(
+    written: Written,
+    days: &mut DayOrder,
+    years: &mut Years,
+    zone: &mut Zone,
+) -> Result<(Timestamp, bool), Why> {
     let local = match written {
-        Written::At(at) => return Some((at, false)),
+        Written::At(at) => return Ok((at, false)),
         Written::Local(local) => local,
-        Written::Day(day) => years.date(day)?,
+        Written::Day(day) => years.date(day).ok_or(Why::Form)?,
+        Written::Numeric(numeric) => {
+            let local = days.date(numeric).ok_or(Why::DayOrder)?;
+            if let Some(offset) = numeric.zone {
+                return Ok((offset.to_timestamp(local).map_err(|_| Why::Form)?, false));
+            }
+            local
+        }
     };
-    Some((zone.instant(local).ok()?, !zone.is_known()))
+    Ok((zone.instant(local).map_err(|_| Why::Form)?, !zone.is_known()))
 }
 
 // === impl Place ===

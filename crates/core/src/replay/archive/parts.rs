@@ -10,7 +10,7 @@ use crate::limits;
 use crate::replay::archive::document::{self, Document};
 use crate::replay::archive::fields;
 use crate::replay::archive::json::{self, Fields, Start};
-use crate::replay::archive::{Archive, Place, Why, csv, markup, text, time};
+use crate::replay::archive::{Archive, Place, Why, csv, leading, markup, text};
 use crate::wire::frame::{self, FrameError, FrameErrorKind};
 
 #[derive(Clone, Debug)]
@@ -221,7 +221,7 @@ impl Archive {
         if bare.is_empty() || is_closing {
             return Some(None);
         }
-        if time::leading(text).is_none() {
+        if leading::leading(text).is_none() {
             for separator in csv::SEPARATORS {
                 let Some(values) = csv::values(text, separator).filter(|values| values.len() > 1) else {
                     continue;
@@ -230,8 +230,10 @@ impl Archive {
                     self.form = Some(Form::Csv { separator, names: values });
                     return Some(None);
                 }
-                // Papertrail's archives have tabs, and no quotes. Bars are prefixes, or tables.
-                if matches!(separator, b',' | b';')
+                // Papertrail's archives have tabs, a number and two times.
+                let is_archive = separator == b'\t' && text::read(text).is_some();
+                let values = if separator == b'|' { csv::cells(values) } else { Some(values) };
+                if let Some(values) = values.filter(|_| !is_archive)
                     && let Some(row) = fields::unnamed(&values)
                 {
                     self.row = Some(row);

@@ -12,7 +12,7 @@ pub(super) fn field(text: &[u8]) -> Option<Written> {
 }
 
 /// A day, a month's name, a year and a clock, in any order.
-fn spelled(text: &[u8]) -> Option<Written> {
+pub(super) fn spelled(text: &[u8]) -> Option<Written> {
     // The name of a zone, which repeats what is in front of it.
     let text = text.split(|octet| *octet == b'(').next()?;
     let words = text.split(|octet| b" ,@".contains(octet)).filter(|word| !word.is_empty());
@@ -55,7 +55,7 @@ impl Parts {
                 1 | 2 if self.day.is_none() => self.day = Some(i8::try_from(number).ok()?),
                 _ => return None,
             }
-        } else if let Some(is_afternoon) = half(word) {
+        } else if let Some(is_afternoon) = time::half(word) {
             self.is_afternoon = Some(is_afternoon);
         } else if !is_weekday(word) {
             self.add_zone(word)?;
@@ -75,32 +75,19 @@ impl Parts {
 
     fn clock(&self) -> Option<Time> {
         let clock = self.clock?;
-        let hour = match (self.is_afternoon, clock.hour()) {
-            (None, hour) => hour,
-            (Some(is_afternoon), hour @ 1..=12) => hour % 12 + if is_afternoon { 12 } else { 0 },
-            (Some(_), _) => return None,
-        };
-        clock.with().hour(hour).build().ok()
+        self.is_afternoon.map_or(Some(clock), |is_afternoon| time::halved(clock, is_afternoon))
     }
 }
 
 /// `Jun`, `June` or `Jun.`
-fn month(word: &[u8]) -> Option<i8> {
+pub(super) fn month(word: &[u8]) -> Option<i8> {
     let name = word.get(..3)?;
     let is_word = word.iter().all(|octet| octet.is_ascii_alphabetic() || *octet == b'.');
     let place = MONTHS.iter().position(|month| month.eq_ignore_ascii_case(name)).filter(|_| is_word)?;
     i8::try_from(place + 1).ok()
 }
 
-fn half(word: &[u8]) -> Option<bool> {
-    match word {
-        b"AM" | b"am" => Some(false),
-        b"PM" | b"pm" => Some(true),
-        _ => None,
-    }
-}
-
-fn is_weekday(word: &[u8]) -> bool {
+pub(super) fn is_weekday(word: &[u8]) -> bool {
     let is_name = |day: &&[u8]| word.get(..3).is_some_and(|name| name.eq_ignore_ascii_case(day));
     let days: [&[u8]; 7] = [b"Mon", b"Tue", b"Wed", b"Thu", b"Fri", b"Sat", b"Sun"];
     word.iter().all(u8::is_ascii_alphabetic) && days.iter().any(is_name)
@@ -133,7 +120,7 @@ mod tests {
             let read = spelled(text.as_bytes()).map(|written| match written {
                 Written::At(at) => at.to_string(),
                 Written::Local(local) => local.to_string(),
-                Written::Day(_) => unreachable!("there is a year"),
+                Written::Day(_) | Written::Numeric(_) => unreachable!("there is a year and a name"),
             });
             assert_eq!(read.as_deref(), expect, "{text}");
         }

@@ -1,17 +1,14 @@
 //! One text line of an archive.
 //!
 //! ```text
-//! line     = *blank *mark [ prefix ] dated
-//! mark     = ( "-" / "*" / "+" / "1." / ">" / ">>" … ) 1*blank   ; a list or a quote
-//!          / ( "`" / "*" / "|" / DQUOTE … )                      ; with the same at the end of the line
-//! prefix   = [ clock SP ] name *SP "|" 1*blank                   ; docker-compose and foreman
-//! dated    = TIME SP source ":" [ SP MSG ]                       ; heroku logs
-//!          / TIME SP HOST SP source ":" [ SP MSG ]               ; Papertrail, syslog daemons
-//!          / TIME SP HOST SP APP "/" PROCID SP MSG               ; SolarWinds
-//!          / TIME SP HOST SP APP SP PROCID SP "-" SP MSG         ; a frame without its count and its PRI
-//!          / TIME SP HOST SP name [ "[" pid "]" ] ":" SP dated     ; a journal, of a program that printed it
-//!          / TIME SP dated                                       ; docker logs --timestamps
-//!          / PRI "1 " … / PRI dated                              ; a frame without its count; RFC 3164
+//! line     = *( blank / mark / prefix ) dated           ; see `prefix`
+//! dated    = TIME [ level ] source ":" [ SP MSG ]          ; heroku logs
+//!          / TIME SP HOST [ SP facility ] SP source ":" [ SP MSG ]   ; Papertrail, syslog daemons
+//!          / TIME SP HOST SP APP "/" PROCID SP MSG         ; SolarWinds
+//!          / TIME SP HOST SP APP SP PROCID SP "-" SP MSG   ; a frame without its count and its PRI
+//!          / TIME SP HOST SP name [ "[" pid "]" ] ":" SP dated   ; a journal, of a program that printed it
+//!          / TIME SP [ stream SP ] dated                   ; docker logs --timestamps, aws logs tail
+//!          / PRI "1 " … / PRI dated                        ; a frame without its count; RFC 3164
 //! archived = id HT generated HT received HT source-id HT system HT source-ip HT facility HT severity
 //!            HT source HT MSG                                    ; Papertrail's archives
 //! source   = APP "[" PROCID "]" / APP "/" PROCID / APP "." PROCID
@@ -24,7 +21,8 @@
 use jiff::tz::Offset;
 
 use crate::ident::DynoRef;
-use crate::replay::archive::markup;
+use crate::replay::archive::leading::leading;
+use crate::replay::archive::prefix::{self, is_app, is_process, without_blanks, without_mark};
 use crate::replay::archive::time::{self, Written, split, word};
 use crate::wire::line::Line;
 
@@ -59,7 +57,7 @@ pub(super) fn read(text: &[u8]) -> Option<Shown<'_>> {
         return Some(shown);
     }
     let mut rest = text;
-    for _ in 0..MARKS_MAX {
+    for _ in 0..prefix::MARKS_MAX {
         let unmarked_text = without_mark(rest)?;
         if let Some(shown) = unmarked(unmarked_text) {
             return Some(shown);
@@ -69,9 +67,6 @@ pub(super) fn read(text: &[u8]) -> Option<Shown<'_>> {
     None
 }
 
-/// Marks in front of a line: a quoted list of a container's output in code has seven.
-const MARKS_MAX: usize = 8;
-
 fn unmarked(text: &[u8]) -> Option<Shown<'_>> {
     match text.first()? {
         b'<' => prioritised(text),
@@ -79,83 +74,11 @@ fn unmarked(text: &[u8]) -> Option<Shown<'_>> {
     }
 }
 
-/// The text behind one mark, prefix or run of blanks; none if there is none.
-fn without_mark(text: &[u8]) -> Option<&[u8]> {
-    let bare = without_blanks(text);
-    if bare.len() < text.len() {
-        return Some(bare);
-    }
-    let marks = mark_len(text);
-    if marks > 0 {
-        let behind = &text[marks..];
-        let bare = without_blanks(behind);
-        // A quote needs no space behind it, and a list does.
-        if bare.len() < behind.len() || text[0] == b'>' {
-            return Some(bare);
-        }
-    }
-    markup::unpaired(text).or_else(|| piped(text))
-}
-
-/// The length of the mark of a quote or of an item of a list.
-fn mark_len(text: &[u8]) -> usize {
-    let digits = text.iter().take_while(|octet| octet.is_ascii_digit()).count();
-    match text {
-        [b'>', ..] => text.iter().take_while(|octet| **octet == b'>').count(),
-        [b'-' | b'*' | b'+', ..] => 1,
-        [0xe2, 0x80, 0xa2, ..] => 3,
-        // Also the numbers of `cat -n`.
-        _ if (1..=6).contains(&digits) => match text[digits..] {
-            [b'.' | b')', ..] => digits + 1,
-            [b'\t', ..] => digits,
-            // A frame without its PRI.
-            [b' ', ..] if text[..digits] == *b"1" => digits,
-            _ => 0,
-        },
-        _ => 0,
-    }
-}
-
-fn without_blanks(mut text: &[u8]) -> &[u8] {
-    const BLANKS: [&[u8]; 5] = [b" ", b"\t", b"\xc2\xa0", b"\xef\xbb\xbf", b"\xe2\x80\x8b"];
-    while let Some(rest) = BLANKS.iter().find_map(|blank| text.strip_prefix(*blank)) {
-        text = rest;
-    }
-    text
-}
-
-/// The text behind `16:55:43 logs.1 | ` or `tail_1  | `.
-fn piped(text: &[u8]) -> Option<&[u8]> {
-    let (name, rest) = split(text, b'|')?;
-    if !matches!(rest.first(), Some(b' ' | b'\t')) {
-        return None;
-    }
-    let name = name.trim_ascii_end();
-    let name = match name.split_first_chunk::<8>() {
-        Some((clock, [b' ', rest @ ..])) if is_clock(clock) => rest,
-        _ => name,
-    };
-    let name = name.strip_prefix(b"AM ").or_else(|| name.strip_prefix(b"PM ")).unwrap_or(name);
-    let name = name.trim_ascii_start();
-    let is_name = name.first().is_some_and(u8::is_ascii_alphanumeric)
-        && name.iter().all(|octet| octet.is_ascii_alphanumeric() || matches!(octet, b'.' | b'_' | b'-'));
-    // What an app's own process prints under such a runner is an app's line.
-    (is_name && !is_app(name)).then(|| without_blanks(rest))
-}
-
-/// `16:55:43`.
-fn is_clock(text: &[u8; 8]) -> bool {
-    text.iter().enumerate().all(|(at, octet)| match at {
-        2 | 5 => *octet == b':',
-        _ => octet.is_ascii_digit(),
-    })
-}
-
 /// `<134>1 TIME HOST APP PROCID MSGID MSG`, or `<134>` and a dated line.
 fn prioritised(text: &[u8]) -> Option<Shown<'_>> {
     if let Ok(line) = Line::parse(text) {
         let Line { time, host, app, procid, msg, .. } = line;
-        let (written, _, rest) = time::leading(time)?;
+        let (written, _, rest) = leading(time)?;
         return rest.is_empty().then_some(Shown { system: system(host), written, time, app, procid, msg });
     }
     let (priority, rest) = split(&text[1..], b'>')?;
@@ -165,7 +88,8 @@ fn prioritised(text: &[u8]) -> Option<Shown<'_>> {
 
 /// A line that begins with its time.
 fn dated(text: &[u8], depth: u8) -> Option<Shown<'_>> {
-    let (written, time, rest) = time::leading(text)?;
+    let (written, time, rest) = leading(text)?;
+    let rest = without_level(without_blanks(rest));
     let shown = |system, Source { app, procid }, msg| Shown { system, written, time, app, procid, msg };
     if let Some((source, msg)) = Source::leading(rest) {
         let outer = shown(None, source, msg);
@@ -174,29 +98,79 @@ fn dated(text: &[u8], depth: u8) -> Option<Shown<'_>> {
     // A container's runtime writes its own time in front.
     let contained =
         rest.strip_prefix(b"stdout F ").or_else(|| rest.strip_prefix(b"stderr F ")).unwrap_or(rest);
-    if depth == 0 && matches!(time::leading(contained), Some((Written::At(_), ..))) {
+    if depth == 0 && contained.starts_with(b"<") {
+        return prioritised(contained);
+    }
+    if depth == 0 && matches!(leading(contained), Some((Written::At(_), ..))) {
         return dated(contained, depth + 1);
     }
     if let Some((source, msg)) = Source::dotted(rest).filter(|_| word(rest).0.ends_with(b":")) {
         return Some(shown(None, source, msg));
     }
-    let (host, rest) = split(rest, b' ').filter(|(host, _)| is_host(host))?;
-    let rest = rest.trim_ascii_start();
-    let program = Source::leading(rest).or_else(|| Source::dotted(rest)).or_else(|| Source::foreign(rest));
-    if let Some((source, msg)) = program {
-        if source.procid == b"-" && matches!(host, b"heroku" | b"app") {
-            // `heroku web.1: …`, the author in two words.
-            return Some(shown(None, Source { app: host, procid: source.app }, msg));
+    let (host, behind) = split(rest, b' ')?;
+    if is_host(host) {
+        let behind = without_facility(behind.trim_ascii_start());
+        let program =
+            Source::leading(behind).or_else(|| Source::dotted(behind)).or_else(|| Source::foreign(behind));
+        if let Some((source, msg)) = program {
+            if source.procid == b"-" && matches!(host, b"heroku" | b"app") {
+                // `heroku web.1: …`, the author in two words.
+                return Some(shown(None, Source { app: host, procid: source.app }, msg));
+            }
+            let outer = shown(system(host), source, msg);
+            return inner(outer, depth).or(Some(outer));
         }
-        let outer = shown(system(host), source, msg);
-        return inner(outer, depth).or(Some(outer));
+        if let Some((source, msg)) = Source::in_words(behind) {
+            return Some(shown(system(host), source, msg));
+        }
     }
-    let (app, rest) = split(rest, b' ')?;
-    let (procid, rest) = split(rest, b' ')?;
-    let (msgid, msg) = word(rest);
-    let is_frame = msgid == b"-" && is_host(app) && is_host(procid);
-    let msg = msg.strip_prefix(b"- ").unwrap_or(msg);
-    is_frame.then(|| shown(system(host), Source { app: folded(app), procid }, msg))
+    if depth == 0 { streamed(host, behind) } else { None }
+}
+
+/// The line behind the name of its stream, as `aws logs tail` shows it.
+fn streamed<'b>(stream: &[u8], rest: &'b [u8]) -> Option<Shown<'b>> {
+    let is_in_name = |octet: &u8| octet.is_ascii_alphanumeric() || b"._-/@".contains(octet);
+    if is_process(stream) || !stream.iter().all(is_in_name) {
+        return None;
+    }
+    let shown = if rest.starts_with(b"<") { prioritised(rest) } else { dated(rest, 1) };
+    shown.filter(|shown| matches!(shown.written, Written::At(_)))
+}
+
+/// The text behind `[info] `.
+fn without_level(text: &[u8]) -> &[u8] {
+    let level = text.strip_prefix(b"[").and_then(|rest| split(rest, b']'));
+    match level {
+        Some((level, [b' ', rest @ ..])) if is_level(level) => without_blanks(rest),
+        _ => text,
+    }
+}
+
+/// The text behind `local0.info `, which some syslog daemons write behind the host.
+fn without_facility(text: &[u8]) -> &[u8] {
+    let (first, rest) = word(text);
+    match split(first, b'.') {
+        Some((facility, level)) if is_level(level) && !is_app(facility) => rest,
+        _ => text,
+    }
+}
+
+fn is_level(text: &[u8]) -> bool {
+    const LEVELS: [&[u8]; 12] = [
+        b"debug",
+        b"info",
+        b"notice",
+        b"warning",
+        b"warn",
+        b"error",
+        b"err",
+        b"crit",
+        b"critical",
+        b"alert",
+        b"emerg",
+        b"fatal",
+    ];
+    LEVELS.iter().any(|level| text.eq_ignore_ascii_case(level))
 }
 
 /// The line that a journal's program printed, at the time of the journal if it has none of its own.
@@ -213,13 +187,6 @@ fn inner<'b>(outer: Shown<'b>, depth: u8) -> Option<Shown<'b>> {
         let (Source { app, procid }, msg) = Source::leading(msg).filter(|(source, _)| source.is_logplex())?;
         Some(Shown { system: None, app, procid, msg, ..outer })
     })
-}
-
-/// Whether this is the name of an app's own process, whose output is an app's line.
-fn is_app(name: &[u8]) -> bool {
-    let stem =
-        name.iter().position(|octet| matches!(octet, b'.' | b'_' | b'-')).map_or(name, |at| &name[..at]);
-    [&b"app"[..], b"web", b"worker"].iter().any(|word| stem.eq_ignore_ascii_case(word))
 }
 
 fn archived(text: &[u8]) -> Option<Shown<'_>> {
@@ -266,14 +233,14 @@ impl<'b> Source<'b> {
         if let Some((source, rest)) = Self::bracketed(text) {
             return match rest {
                 [b':', msg @ ..] => Some((source, after_space(msg))),
-                [] | [b' ', ..] if source.is_logplex() => Some((source, after_space(rest))),
+                [] | [b' ', ..] if source.is_logplex() => Some((source, after_sign(rest))),
                 _ => None,
             };
         }
         let (source, rest) = Self::slashed(text)?;
         match rest {
             [b':', msg @ ..] => Some((source, after_space(msg))),
-            [] | [b' ', ..] => Some((source, after_space(rest))),
+            [] | [b' ', ..] => Some((source, after_sign(rest))),
             _ => None,
         }
     }
@@ -311,6 +278,20 @@ impl<'b> Source<'b> {
         let procid = procid.strip_suffix(b":").unwrap_or(procid);
         let is_source = !procid.is_empty() && (is_named || DynoRef::parse(procid).is_some());
         is_source.then(|| (Self { app: folded(app), procid }, rest))
+    }
+
+    /// `heroku web.1: MSG`, or `APP PROCID - MSG` of a frame.
+    fn in_words(text: &'b [u8]) -> Option<(Self, &'b [u8])> {
+        let (app, rest) = split(text, b' ')?;
+        let (procid, rest) = split(rest, b' ')?;
+        if let Some(procid) = procid.strip_suffix(b":").filter(|procid| !procid.is_empty() && is_logplex(app))
+        {
+            return Some((Self { app: folded(app), procid }, rest));
+        }
+        let (msgid, msg) = word(rest);
+        let is_frame = msgid == b"-" && is_host(app) && is_host(procid);
+        let msg = msg.strip_prefix(b"- ").unwrap_or(msg);
+        is_frame.then(|| (Self { app: folded(app), procid }, msg))
     }
 
     /// `sshd:`, another sender's program.
@@ -364,6 +345,12 @@ fn after_space(text: &[u8]) -> &[u8] {
     text.strip_prefix(b" ").unwrap_or(text)
 }
 
+/// The message behind a source without its colon: a sign may stand in its place, as in `heroku[web.1] - x`.
+fn after_sign(text: &[u8]) -> &[u8] {
+    let text = after_space(text);
+    [&b"- "[..], b": ", b"| "].iter().find_map(|sign| text.strip_prefix(*sign)).unwrap_or(text)
+}
+
 #[cfg(test)]
 mod tests {
     use super::read;
@@ -378,6 +365,7 @@ mod tests {
                 Written::At(at) => at.to_string(),
                 Written::Local(local) => local.to_string(),
                 Written::Day(day) => format!("{}/{} {}", day.day, day.month, day.clock),
+                Written::Numeric(numeric) => format!("{numeric:?}"),
             };
             let system = shown.system.map_or_else(|| "-".to_owned(), text);
             assert!(line.contains(&text(shown.time)));
@@ -420,6 +408,11 @@ mod tests {
                 "2025-01-02T00:51:32Z Heroku[web.1]: ",
                 "2025-01-02T00:51:32Z HEROKU/web.1: ",
                 "2025-01-02T00:51:32Z heroku[web.1][812]: ",
+                "2025-01-02T00:51:32Z heroku[web.1] - ",
+                "2025-01-02T00:51:32Z heroku[web.1] : ",
+                "2025-01-02T00:51:32Z  heroku[web.1]: ",
+                "2025-01-02T00:51:32Z [info] heroku[web.1]: ",
+                "[2025-01-02T00:51:32Z] heroku[web.1]: ",
                 "2025-01-02T00:51:32Z heroku/web.1[812]: ",
                 "2025-01-02 00:51:32Z heroku[web.1]: ",
                 "2025-01-02T02:51:32+0200 heroku[web.1]: ",
@@ -467,6 +460,9 @@ mod tests {
                 &format!("Jan  8 10:55:11 {token} heroku[web.1]: "),
                 &format!("<134>Jan  8 10:55:11 {token} heroku[web.1]: "),
                 &format!("Jan  8 10:55:11 {token} heroku[web.1][17]: "),
+                &format!("Jan  8 10:55:11 {token} local0.info heroku[web.1]: "),
+                &format!("Jan  8 10:55:11 {token} heroku web.1: "),
+                &format!("Jan  8 10:55:11 {token} heroku web.1 - "),
             ],
         );
         check_r14(
@@ -544,6 +540,28 @@ mod tests {
             "16:55:43 logs.1      | ",
             "4:55:43 logs.1 | ",
             "04:55:43 PM logs.1 | ",
+            "4:55:43 AM logs.1 | ",
+            "[OKAY] logs.1   | ",
+            "0|logs  | ",
+            "acme_logs.1.k3j@box    | ",
+            "file.log:",
+            "./logs/file.log:123:",
+            "file.log-123-",
+            "123:",
+            "file.log:123:- ",
+            "[logs] ",
+            "[0] ",
+            "[pod/logs-5d4f/tail] ",
+            "[pod/logs-5d4f/tail] 2025-01-02T00:51:33.5Z ",
+            "2025-01-02T00:51:33.5Z acme/stream ",
+            "     12 ",
+            "# ",
+            "| ",
+            "- [ ] ",
+            "+",
+            "Jan 02 00:51:33 ",
+            "1735779093.5 ",
+            "Thu 2025-01-02 00:51:33 UTC box tail[7]: ",
             "> - tail_1 |  ",
             "1. ",
             "12) ",
@@ -551,10 +569,9 @@ mod tests {
             "    12\t",
             "2025-01-02T00:51:33.5Z stdout F ",
         ] {
-            let is_odd = prefix.starts_with("4:");
             let line = format!("{prefix}2025-01-02T00:51:32Z heroku[web.1]: {R14}");
             let expect = format!("-|2025-01-02T00:51:32Z|heroku|web.1|{R14}");
-            check(&line, (!is_odd).then_some(&*expect));
+            check(&line, Some(&expect));
         }
     }
 
@@ -576,10 +593,44 @@ mod tests {
             "<190>1 2025-01-02T00:51:32Z host app web.1 - ",
             "2025-01-02T00:51:32Z host app web.1 - ",
             "2025-01-02T00:51:32Z app web.1: ",
+            "2025-01-02T00:51:32Z  app[web.1]: ",
+            "2025-01-02T00:51:32Z [info] app[web.1]: ",
+            "2025-01-02T00:51:32Z app[web.1] - ",
+            "Jan 08 10:55:11 acme local0.info app[web.1]: ",
+            "Jan 08 10:55:11 acme app web.1: ",
+            "1/8/2025 10:55:11 AM acme app/web.1: ",
+            "Wed Jan  8 10:55:11 UTC 2025 acme app/web.1: ",
+            "[08/Jan/2025:10:55:11 +0000] app[web.1]: ",
+            "1735779092 app[web.1]: ",
         ];
         for source in sources {
-            for prefix in ["", "  ", "- ", "> ", "tail_1 | ", "16:55:43 logs.1 | "] {
-                for own in ["", "- ", "> ", "  ", "tail_1 | ", "x | ", "heroku web.1 - ", "heroku[web.1]: "] {
+            for prefix in [
+                "",
+                "  ",
+                "- ",
+                "> ",
+                "tail_1 | ",
+                "16:55:43 logs.1 | ",
+                "x.log:",
+                "x.log:7:",
+                "7:",
+                "[x] ",
+                "7\t",
+            ] {
+                for own in [
+                    "",
+                    "- ",
+                    "> ",
+                    "  ",
+                    "tail_1 | ",
+                    "x | ",
+                    "x.log:",
+                    "[x] ",
+                    "7:",
+                    "s ",
+                    "heroku web.1 - ",
+                    "heroku[web.1]: ",
+                ] {
                     let line = format!("{prefix}{source}{own}{forged}");
                     let shown = read(line.as_bytes()).expect(&line);
                     assert_eq!(shown.app, b"app", "{line}");
@@ -596,6 +647,19 @@ mod tests {
             format!("Jan 08 10:55:11 acme worker.2: {forged}"),
             format!("worker_1 | {forged}"),
             format!("16:55:43 web.1 | {forged}"),
+            format!("4:55:43 PM web.1 | {forged}"),
+            format!("[OKAY] web.1 | {forged}"),
+            format!("0|worker  | {forged}"),
+            format!("acme-web-1  | {forged}"),
+            format!("[web] {forged}"),
+            format!("[app/web.1] {forged}"),
+            format!("[pod/acme-5d4f/web] {forged}"),
+            format!("web.1:{forged}"),
+            format!("app/web.1:12:{forged}"),
+            format!("2025-01-02T00:51:33Z web.1 {forged}"),
+            format!("2025-01-02T00:51:33Z acme/web.1 {forged}"),
+            format!("2025-01-02T00:51:33Z app {forged}"),
+            format!("2025-01-02T00:51:33Z app[sidekiq.1 {forged}"),
             format!("2025-01-02T00:51:32Z app[web.1 heroku[web.1]: {R14}"),
             format!("2025-01-02T00:51:32Z app[web.1] | heroku web.1 - {R14}"),
             format!("some words | {forged}"),

@@ -24,6 +24,8 @@ pub(super) enum Written {
     Local(DateTime),
     /// Without a year and a zone.
     Day(Day),
+    /// With its day and its month in either order.
+    Numeric(Numeric),
 }
 
 /// A date and time without a year, as in `Jan 08 10:55:11`.
@@ -32,6 +34,18 @@ pub(super) struct Day {
     pub month: i8,
     pub day: i8,
     pub clock: Time,
+}
+
+/// A date with its day and its month in either order, as in `1/2/2025 00:51:32`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Numeric {
+    pub first: i8,
+    pub second: i8,
+    pub year: i16,
+    pub clock: Time,
+    pub zone: Option<Offset>,
+    /// It has a clock of twelve hours.
+    pub is_halved: bool,
 }
 
 /// Reads the time at the start of a line: the time, its text, and the text after the space behind it.
@@ -101,7 +115,7 @@ fn leading_iso(text: &[u8]) -> Option<(Written, &[u8], &[u8])> {
     Some((written, &text[..length], rest))
 }
 
-fn zone_word(text: &[u8]) -> Option<Offset> {
+pub(super) fn zone_word(text: &[u8]) -> Option<Offset> {
     match text {
         b"UTC" | b"GMT" => Some(Offset::UTC),
         text => offset(text),
@@ -151,6 +165,21 @@ pub(super) fn clock(text: &[u8]) -> Option<(Time, &[u8])> {
     Some((Time::new(hour, minute, second, nanos).ok()?, rest))
 }
 
+/// Whether this is the second half of a day; none if it is no half.
+pub(super) fn half(word: &[u8]) -> Option<bool> {
+    match word {
+        b"AM" | b"am" | b"a.m." => Some(false),
+        b"PM" | b"pm" | b"p.m." => Some(true),
+        _ => None,
+    }
+}
+
+/// A clock of twelve hours in this half; none if it shows more.
+pub(super) fn halved(clock: Time, is_afternoon: bool) -> Option<Time> {
+    let hour = Some(clock.hour()).filter(|hour| (1..=12).contains(hour))?;
+    clock.with().hour(hour % 12 + if is_afternoon { 12 } else { 0 }).build().ok()
+}
+
 /// `Z`, `+02:00`, `+0200` or `+02`.
 pub(super) fn offset(text: &[u8]) -> Option<Offset> {
     let (sign, digits) = match text {
@@ -197,7 +226,7 @@ pub(super) fn split(text: &[u8], at: u8) -> Option<(&[u8], &[u8])> {
 }
 
 /// One or two digits; the calendar decides whether they are a valid day or minute.
-fn number(digits: &[u8]) -> Option<i8> {
+pub(super) fn number(digits: &[u8]) -> Option<i8> {
     let is_short = (1..=2).contains(&digits.len()) && digits.iter().all(u8::is_ascii_digit);
     is_short.then(|| digits.iter().fold(0, |sum, digit| sum * 10 + (digit - b'0').cast_signed()))
 }
@@ -214,6 +243,7 @@ mod tests {
             Written::At(at) => at.to_string(),
             Written::Local(local) => local.to_string(),
             Written::Day(day) => format!("{}/{} {}", day.day, day.month, day.clock),
+            Written::Numeric(_) => unreachable!("it is read elsewhere"),
         }
     }
 
