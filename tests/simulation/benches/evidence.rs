@@ -67,7 +67,8 @@ fn read_and_keep(bencher: Bencher<'_, '_>) {
         for batch in lines.chunks(300) {
             let mut paths = Paths::default();
             for request in batch.iter().filter_map(request::request) {
-                let dyno = &dynos[request.dyno.index as usize - 1];
+                let number = request.dyno.index - 1;
+                let dyno = (number, &dynos[number as usize]);
                 paths.add(dyno, black_box(&request), Timestamp::UNIX_EPOCH);
             }
             drop(black_box(paths));
