@@ -25,6 +25,7 @@ use dynowarden_core::days::seen::Seen;
 use dynowarden_core::days::step::{self, STEPS_PER_HOUR};
 use dynowarden_core::detect::sign::Sign;
 use dynowarden_core::event::DynoState;
+use dynowarden_core::hash::Keyed;
 use dynowarden_core::ident::{AppId, AppName, DynoName, InstanceId};
 use dynowarden_core::limits;
 use dynowarden_core::time::earlier;
@@ -35,8 +36,8 @@ pub struct SeriesBook {
     /// In the order of [`AppId`].
     apps: Vec<AppName>,
     keep: Duration,
-    /// Boxed: the map has up to twice as many slots as dynos.
-    open: DashMap<Key, Box<Open>>,
+    /// Boxed: the map has up to twice as many slots as dynos. The names in it come from outside.
+    open: DashMap<Key, Box<Open>, Keyed>,
     /// Hours that are over, or that lines came for later, until they are written.
     past: Mutex<BTreeMap<Place, Part>>,
     /// An hour that is over waits to be written.
@@ -101,7 +102,7 @@ impl SeriesBook {
             changes: apps.iter().map(|_| AtomicU64::new(0)).collect(),
             apps,
             keep,
-            open: DashMap::new(),
+            open: DashMap::default(),
             past: Mutex::default(),
             is_over: Notify::new(),
             first_part,

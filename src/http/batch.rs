@@ -131,11 +131,11 @@ impl Reading {
         let events = ingest::read_batch_with(body_read, process_types, drain.as_ref(), &mut counts, |line| {
             if let Some((dyno, seen)) = line.seen() {
                 let at = line.time(&mut times);
-                let name = observed.add(dyno, seen, at, process_types);
-                if let (true, Seen::Request(request), Some(name), Some(at)) =
-                    (self.with_paths, seen, name, at)
+                let numbered = observed.add(dyno, seen, at, process_types);
+                if let (true, Seen::Request(request), Some(dyno), Some(at)) =
+                    (self.with_paths, seen, numbered, at)
                 {
-                    paths.add(name, &request, at);
+                    paths.add(dyno, &request, at);
                 }
             }
         });

@@ -14,6 +14,8 @@ use dynowarden_core::ingest::ProcessTypeFilter;
 pub(super) struct Observed {
     /// In the order of their first lines.
     dynos: Vec<OfDyno>,
+    /// The place in `dynos`, and one more, of the last dyno with each number; 0 if there was none.
+    last: Last,
     /// The places in `dynos`, once there are too many to compare with each.
     places: HashMap<Option<DynoName>, usize>,
     lines: Vec<Line>,
@@ -44,20 +46,38 @@ struct Line {
 /// Dynos that are compared one by one; a formation rarely has more.
 const COMPARED_MAX: usize = 64;
 
+/// Places by a part of a dyno's name. A name whose place another one has taken is searched for.
+#[derive(Debug)]
+struct Last([u32; COMPARED_MAX]);
+
+impl Default for Last {
+    fn default() -> Self {
+        Self([0; COMPARED_MAX])
+    }
+}
+
+impl Last {
+    /// `worker.1` has another place than `web.1`.
+    fn place(dyno: Option<DynoRef<'_>>) -> usize {
+        let number = |dyno: DynoRef<'_>| (dyno.index as usize).wrapping_add(3 * dyno.process_type.len());
+        dyno.map_or(0, number) % COMPARED_MAX
+    }
+}
+
 impl Observed {
     /// Space for about so many lines.
     pub(super) fn with_capacity(lines: usize) -> Self {
         Self { lines: Vec::with_capacity(lines), ..Self::default() }
     }
 
-    /// Returns the name of the dyno.
+    /// Returns the dyno's number in the batch, and its name.
     pub(super) fn add(
         &mut self,
         dyno: Option<DynoRef<'_>>,
         seen: Seen<'_>,
         at: Option<Timestamp>,
         types: &ProcessTypeFilter,
-    ) -> Option<&DynoName> {
+    ) -> Option<(u32, &DynoName)> {
         let place = self.lines.len();
         let found = self.find_or_add(dyno, types)?;
         let of_dyno = &mut self.dynos[found];
@@ -74,7 +94,7 @@ impl Observed {
             self.ends.push((found, sign, at));
         }
         self.lines.push(Line { seen: without_text(seen), at, next: 0 });
-        self.dynos[found].name.as_ref()
+        Some((found as u32, self.dynos[found].name.as_ref()?))
     }
 
     /// The lines of each dyno whose time could be read, with that time; without a name, those of the app.
@@ -112,6 +132,18 @@ impl Observed {
 
     /// The place of a dyno; none if it cannot have a name.
     fn find_or_add(&mut self, dyno: Option<DynoRef<'_>>, types: &ProcessTypeFilter) -> Option<usize> {
+        let last = Last::place(dyno);
+        if let Some(found) = (self.last.0[last] as usize).checked_sub(1)
+            && is(self.dynos[found].name.as_ref(), dyno)
+        {
+            return Some(found);
+        }
+        let found = self.search_or_add(dyno, types)?;
+        self.last.0[last] = found as u32 + 1;
+        Some(found)
+    }
+
+    fn search_or_add(&mut self, dyno: Option<DynoRef<'_>>, types: &ProcessTypeFilter) -> Option<usize> {
         let compared = &self.dynos[..self.dynos.len().min(COMPARED_MAX)];
         if let Some(found) = compared.iter().position(|known| is(known.name.as_ref(), dyno)) {
             return Some(found);

@@ -18,6 +18,7 @@ pub mod drain_url;
 pub mod engine;
 pub mod event;
 pub mod glance;
+pub mod hash;
 pub mod health;
 pub mod ident;
 pub mod incident;

@@ -6,12 +6,14 @@ use std::collections::HashMap;
 use std::hash::Hash;
 use std::time::Duration;
 
+use crate::hash::Keyed;
 use crate::limits;
 
 /// One app's entries, of which there are at most `max`.
 #[derive(Clone, Debug)]
 pub struct Share<K, V> {
-    entries: HashMap<K, V>,
+    /// The names in it come from outside.
+    entries: HashMap<K, V, Keyed>,
     max: usize,
     /// When the entries were last searched for some to drop, in `mono` time.
     pruned_at: Option<Duration>,
@@ -25,7 +27,7 @@ pub fn of_app(total: usize, apps: usize) -> usize {
 
 impl<K: Eq + Hash, V> Share<K, V> {
     pub fn new(max: usize) -> Self {
-        Self { entries: HashMap::new(), max, pruned_at: None }
+        Self { entries: HashMap::default(), max, pruned_at: None }
     }
 
     pub fn get<Q: Eq + Hash + ?Sized>(&self, key: &Q) -> Option<&V>

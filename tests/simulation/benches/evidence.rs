@@ -2,19 +2,26 @@
 //!
 //! - `read`: the request of a router line is read, without its path;
 //! - `read_and_keep`: the same, and its path is put aside to be counted;
-//! - `count`: it is counted, by a task of its own.
+//! - `count`: it is counted, by a task of its own;
+//! - `in_all`: all of these from the octets of a batch on, with the first look, the time in the line, and the
+//!   figures of the dyno's last minutes.
 //!
 //! `cargo bench -p dynowarden-simulation`.
 
 use std::hint::black_box;
+use std::time::Duration;
 
 use divan::Bencher;
 use divan::counter::ItemsCount;
 use dynowarden_core::days::evidence::counts::AppCounts;
 use dynowarden_core::days::evidence::paths::Paths;
+use dynowarden_core::days::seen::Seen;
 use dynowarden_core::detect::request;
 use dynowarden_core::ident::DynoName;
+use dynowarden_core::ingest::{self, Counts, ProcessTypeFilter};
+use dynowarden_core::traffic::Traffic;
 use dynowarden_core::wire::line::Line;
+use dynowarden_core::wire::timestamp::Times;
 use heroku_sim::endpoints::{Happening, Scene};
 use heroku_sim::rng::Chance;
 use jiff::Timestamp;
@@ -67,7 +74,8 @@ fn read_and_keep(bencher: Bencher<'_, '_>) {
         for batch in lines.chunks(300) {
             let mut paths = Paths::default();
             for request in batch.iter().filter_map(request::request) {
-                let dyno = &dynos[request.dyno.index as usize - 1];
+                let number = request.dyno.index - 1;
+                let dyno = (number, &dynos[number as usize]);
                 paths.add(dyno, black_box(&request), Timestamp::UNIX_EPOCH);
             }
             drop(black_box(paths));
@@ -84,6 +92,34 @@ fn count(bencher: Bencher<'_, '_>) {
     bencher.counter(ItemsCount::new(requests.len())).bench_local(|| {
         for request in &requests {
             counts.add(&dynos[request.dyno.index as usize - 1], black_box(request), Timestamp::UNIX_EPOCH);
+        }
+    });
+}
+
+#[divan::bench]
+fn in_all(bencher: Bencher<'_, '_>) {
+    let texts = texts();
+    let frame = |text: &String| {
+        let line = format!("<158>1 2026-01-02T03:04:05.678901+00:00 host heroku router - {text}\n");
+        format!("{} {line}", line.len())
+    };
+    let bodies: Vec<String> = texts.chunks(300).map(|texts| texts.iter().map(frame).collect()).collect();
+    let (dynos, mut traffic) = (dynos(), vec![Traffic::default(); 4]);
+    let types = ProcessTypeFilter { process_types: vec!["web".parse().expect("a type")] };
+    let mut app = AppCounts::default();
+    bencher.counter(ItemsCount::new(texts.len())).bench_local(|| {
+        for body in &bodies {
+            let (mut counts, mut paths) = (Counts::default(), Paths::default());
+            let mut times = Times::default();
+            ingest::read_batch_with(black_box(body.as_bytes()), &types, None, &mut counts, |line| {
+                if let (Some((_, Seen::Request(request))), Some(at)) = (line.seen(), line.time(&mut times)) {
+                    let number = request.dyno.index - 1;
+                    traffic[number as usize].request(&request, Duration::from_secs(60));
+                    paths.add((number, &dynos[number as usize]), &request, at);
+                }
+            });
+            assert_eq!(paths.len() as u64, counts.frames);
+            paths.iter().for_each(|(dyno, request, at)| app.add(dyno, &request, at));
         }
     });
 }

@@ -199,7 +199,9 @@ impl Engine {
                 Usefulness::Useless => restarts.useless = restarts.useless.saturating_add(1),
                 Usefulness::NeverHappened => {}
                 // The next error judges it, or it is too young for its outcome to be known.
-                Usefulness::Unknown if is_open || restart.back_at.is_some() || age < judged_after => {}
+                Usefulness::Unknown
+                    if restart.rule.is_some()
+                        && (is_open || restart.back_at.is_some() || age < judged_after) => {}
                 Usefulness::Unknown => restarts.useless = 0,
             }
         }

@@ -35,8 +35,10 @@ impl Engine {
         } else {
             dyno.restarts.accepted.add(now, rate, now);
         }
-        // One that helped, or of which nothing is known, ends the row of those that did not help.
-        if dyno.restarts.last.as_ref().is_some_and(|last| last.usefulness.ends_row()) {
+        // One that helped, or of which nothing is known, ends the row of those that did not help. Of one that no
+        // error led to, nothing will be known.
+        let ends_row = dyno.restarts.last.as_ref().is_some_and(|last| last.usefulness.ends_row());
+        if ends_row || judged_by.is_none() {
             dyno.restarts.useless = 0;
         }
         dyno.restarts.last = Some(LastRestart {

@@ -46,8 +46,26 @@ pub(crate) fn first<const N: usize>(text: &[u8], wanted: [u8; N]) -> usize {
         }
         rest = behind;
     }
-    let place = rest.iter().position(|octet| wanted.contains(octet)).unwrap_or(rest.len());
-    text.len() - rest.len() + place
+    text.len() - rest.len() + first_of_few(text, rest, wanted)
+}
+
+/// The same in `rest`, the last octets of `text`, of which there are less than sixteen. Apart, because few
+/// searches come so far.
+#[inline(never)]
+fn first_of_few<const N: usize>(text: &[u8], rest: &[u8], wanted: [u8; N]) -> usize {
+    let in_word = |octets: &[u8; WORD]| {
+        let word = u64::from_le_bytes(*octets);
+        let found = wanted.iter().fold(0, |found, octet| found | lowest_match(word, *octet));
+        if found == 0 { None } else { Some(found.trailing_zeros() as usize / 8) }
+    };
+    if let Some(place) = rest.first_chunk().and_then(in_word) {
+        return place;
+    }
+    // The last word of the text overlaps octets of it that are none of them.
+    match text.last_chunk() {
+        Some(last) if !rest.is_empty() => in_word(last).map_or(rest.len(), |place| rest.len() + place - WORD),
+        _ => rest.iter().position(|octet| wanted.contains(octet)).unwrap_or(rest.len()),
+    }
 }
 
 /// Whether `octet` is among so many octets.
@@ -81,4 +99,25 @@ pub(crate) fn lowest_match_or_odd(word: u64, octet: u8) -> u64 {
 
 const fn repeat(octet: u8) -> u64 {
     u64::from_ne_bytes([octet; WORD])
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::{prop, proptest};
+
+    use super::first;
+
+    proptest! {
+        #[test]
+        fn the_first_is_the_one_that_a_plain_search_finds(text in prop::collection::vec(b' '..b'&', 0..50)) {
+            let plainly = |wanted: &[u8]| {
+                text.iter().position(|octet| wanted.contains(octet)).unwrap_or(text.len())
+            };
+            assert_eq!(first(&text, [b'#']), plainly(b"#"), "{}", text.escape_ascii());
+            assert_eq!(first(&text, [b'!', b'"']), plainly(b"!\""), "{}", text.escape_ascii());
+            let rare: Vec<u8> = text.iter().map(|octet| if *octet < b'%' { 0xa3 } else { b'%' }).collect();
+            let place = rare.iter().position(|octet| *octet == b'%').unwrap_or(rare.len());
+            assert_eq!(first(&rare, [b'%']), place, "{}", rare.escape_ascii());
+        }
+    }
 }

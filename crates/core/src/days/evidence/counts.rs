@@ -8,11 +8,11 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::days::evidence::hasher::Quick;
 use crate::days::evidence::method::Method;
 use crate::days::evidence::templates::{Place, Templates};
-use crate::days::step::{self, STEP_SECONDS};
+use crate::days::step::STEP_SECONDS;
 use crate::detect::request::Request;
+use crate::hash::Quick;
 use crate::ident::DynoName;
 use crate::limits;
 
@@ -24,7 +24,7 @@ pub const WINDOWS_PER_HOUR: f64 = 3600.0 / (WINDOW_STEPS * STEP_SECONDS) as f64;
 
 /// The window of a time, counted from the epoch.
 pub fn window_of(at: Timestamp) -> i64 {
-    step::step_of(at).div_euclid(WINDOW_STEPS)
+    at.as_second().div_euclid(WINDOW_STEPS * STEP_SECONDS)
 }
 
 /// An endpoint of an app.
@@ -54,9 +54,11 @@ pub struct AppCounts {
     templates: Templates,
     /// What each number stands for, from 1 on.
     slots: Vec<Slot>,
-    numbers: HashMap<(Place, Method), u8, Quick>,
+    /// The number of each place and method; 0 if it has none.
+    numbers: Vec<[u8; Method::ALL.len()]>,
     /// The present window; none before the first line.
     window: Option<i64>,
+    /// A hundred at most: see [`Quick`].
     dynos: HashMap<DynoName, Box<[u32; limits::ENDPOINTS_MAX]>, Quick>,
     /// What came too late: its window, dyno and endpoint.
     late: BTreeMap<(i64, DynoName, u8), u32>,
@@ -170,10 +172,9 @@ impl AppCounts {
 
     /// Bytes that it takes, without what waits to be passed on and without its dynos.
     pub fn bytes(&self) -> usize {
-        let number = size_of::<((Place, Method), u8)>() + 1;
         self.templates.bytes()
             + self.slots.capacity() * size_of::<Slot>()
-            + self.numbers.capacity() * 2 * number
+            + self.numbers.capacity() * size_of::<[u8; Method::ALL.len()]>()
     }
 
     fn add_late(&mut self, window: i64, dyno: &DynoName, number: u8) {
@@ -186,15 +187,15 @@ impl AppCounts {
 
     /// The number of an endpoint. A new one gets a free number, or counts among all others for now.
     fn number(&mut self, place: Place, method: Method) -> u8 {
-        let number = match self.numbers.get(&(place, method)) {
-            Some(number) => *number,
-            None if self.slots.len() < limits::ENDPOINTS_MAX - 1 => {
+        let known = self.numbers.get(place.index()).map_or(0, |of_place| of_place[method as usize]);
+        let number = match known {
+            0 if self.slots.len() < limits::ENDPOINTS_MAX - 1 => {
                 self.slots.push(Slot { place, method, requests: 0 });
                 let number = self.slots.len() as u8;
-                self.numbers.insert((place, method), number);
+                self.set_number(place, method, number);
                 number
             }
-            None => return 0,
+            number => number,
         };
         if let Some(slot) = usize::from(number).checked_sub(1).and_then(|slot| self.slots.get_mut(slot)) {
             slot.requests = slot.requests.saturating_add(1);
@@ -219,8 +220,18 @@ impl AppCounts {
         self.slots.iter_mut().for_each(|slot| slot.requests /= 2);
         self.slots.sort_by_key(|slot| std::cmp::Reverse(slot.requests));
         self.slots.truncate(limits::ENDPOINTS_MAX - 1 - ENDPOINTS_SPARE);
-        let places = self.slots.iter().map(|slot| (slot.place, slot.method));
-        self.numbers = places.zip(1..).collect();
+        self.numbers.clear();
+        for number in 1..=self.slots.len() {
+            let Slot { place, method, .. } = self.slots[number - 1];
+            self.set_number(place, method, number as u8);
+        }
+    }
+
+    fn set_number(&mut self, place: Place, method: Method, number: u8) {
+        if self.numbers.len() <= place.index() {
+            self.numbers.resize(place.index() + 1, Default::default());
+        }
+        self.numbers[place.index()][method as usize] = number;
     }
 
     fn endpoints(&self) -> Vec<Endpoint> {

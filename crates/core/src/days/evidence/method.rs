@@ -18,7 +18,16 @@ impl Method {
         [Self::Get, Self::Head, Self::Post, Self::Put, Self::Patch, Self::Delete, Self::Options, Self::Other];
 
     pub fn of(text: &[u8]) -> Self {
-        Self::ALL.into_iter().find(|method| method.word().as_bytes() == text).unwrap_or(Self::Other)
+        match text {
+            b"GET" => Self::Get,
+            b"HEAD" => Self::Head,
+            b"POST" => Self::Post,
+            b"PUT" => Self::Put,
+            b"PATCH" => Self::Patch,
+            b"DELETE" => Self::Delete,
+            b"OPTIONS" => Self::Options,
+            _ => Self::Other,
+        }
     }
 
     pub fn word(self) -> &'static str {

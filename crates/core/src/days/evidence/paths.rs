@@ -4,24 +4,29 @@ use std::fmt;
 
 use jiff::Timestamp;
 
+use crate::days::evidence::method::Method;
 use crate::detect::request::Request;
 use crate::ident::{DynoName, DynoRef};
 use crate::limits;
+use crate::wire::scan;
 
 /// Requests with their paths. Nothing else has a path, and this is dropped once it is counted.
 #[derive(Default)]
 pub struct Paths {
-    /// The texts, one behind the other: method and path.
+    /// The paths, one behind the other.
     text: Vec<u8>,
     requests: Vec<PathRequest>,
+    /// The dynos of the batch that have requests, by their number in it.
+    dynos: Vec<Option<DynoName>>,
 }
 
 struct PathRequest {
-    dyno: DynoName,
     at: Timestamp,
+    /// Its number in the batch.
+    dyno: u32,
     status: Option<u16>,
-    method_bytes: u8,
     path_bytes: u16,
+    method: Method,
 }
 
 // Paths never reach a log.
@@ -32,22 +37,33 @@ impl fmt::Debug for Paths {
 }
 
 impl Paths {
-    /// Adds a request, at the time in its line.
-    pub fn add(&mut self, dyno: &DynoName, request: &Request<'_>, at: Timestamp) {
-        let (method, path) = (request.method.unwrap_or_default(), request.path.unwrap_or_default());
-        let method = &method[..method.len().min(METHOD_BYTES_MAX)];
+    /// Space for about so many requests.
+    pub fn reserve(&mut self, requests: usize) {
+        self.requests.reserve(requests);
+        self.text.reserve(requests * PATH_BYTES);
+    }
+
+    /// Adds a request of a dyno with this number in its batch, at the time in its line.
+    pub fn add(&mut self, (number, dyno): (u32, &DynoName), request: &Request<'_>, at: Timestamp) {
+        let path = request.path.unwrap_or_default();
         let path = &path[..path.len().min(limits::EVIDENCE_PATH_BYTES_MAX)];
         // The query is not even put aside.
-        let path = memchr::memchr(b'?', path).map_or(path, |end| &path[..end]);
-        self.text.extend_from_slice(method);
+        let path = &path[..scan::first(path, [b'?'])];
         self.text.extend_from_slice(path);
         self.requests.push(PathRequest {
-            dyno: dyno.clone(),
             at,
+            dyno: number,
             status: request.status,
-            method_bytes: method.len() as u8,
             path_bytes: path.len() as u16,
+            method: Method::of(request.method.unwrap_or_default()),
         });
+        let place = number as usize;
+        if self.dynos.len() <= place {
+            self.dynos.resize(place + 1, None);
+        }
+        if self.dynos[place].is_none() {
+            self.dynos[place] = Some(dyno.clone());
+        }
     }
 
     pub fn len(&self) -> usize {
@@ -60,32 +76,34 @@ impl Paths {
 
     /// Bytes that it takes.
     pub fn bytes(&self) -> usize {
-        self.text.len() + self.requests.len() * size_of::<PathRequest>()
+        self.text.len()
+            + self.requests.len() * size_of::<PathRequest>()
+            + self.dynos.len() * size_of::<Option<DynoName>>()
     }
 
     /// The requests, each with its dyno and its time.
     pub fn iter(&self) -> impl Iterator<Item = (&DynoName, Request<'_>, Timestamp)> {
         let mut text = &*self.text;
-        self.requests.iter().map(move |of| {
-            let (method, rest) = text.split_at(of.method_bytes.into());
-            let (path, rest) = rest.split_at(of.path_bytes.into());
+        self.requests.iter().filter_map(move |of| {
+            let (path, rest) = text.split_at(of.path_bytes.into());
             text = rest;
-            let dyno = DynoRef { process_type: of.dyno.process_type().as_str(), index: of.dyno.index() };
+            let name = self.dynos.get(of.dyno as usize)?.as_ref()?;
+            let dyno = DynoRef { process_type: name.process_type().as_str(), index: name.index() };
             let request = Request {
                 dyno,
-                method: Some(method),
+                method: Some(of.method.word().as_bytes()),
                 path: Some(path),
                 status: of.status,
                 service_ms: None,
                 code: None,
             };
-            (&of.dyno, request, of.at)
+            Some((name, request, of.at))
         })
     }
 }
 
-/// The longest method that is told apart has seven letters.
-const METHOD_BYTES_MAX: usize = 16;
+/// Most paths are shorter.
+const PATH_BYTES: usize = 32;
 
 #[cfg(test)]
 mod tests {
@@ -107,14 +125,15 @@ mod tests {
         {
             let (method, path) = (Some(method.as_bytes()), Some(path.as_bytes()));
             let request = Request { dyno, method, path, status: Some(201), service_ms: Some(9), code: None };
-            paths.add(&web, &request, Timestamp::UNIX_EPOCH);
+            paths.add((3, &web), &request, Timestamp::UNIX_EPOCH);
         }
+        assert_eq!(paths.dynos.len(), 4);
         let read: Vec<(&[u8], usize)> = paths
             .iter()
             .map(|(_, request, _)| (request.method.expect("a method"), request.path.expect("a path").len()))
             .collect();
         let most = limits::EVIDENCE_PATH_BYTES_MAX;
-        assert_eq!(read, [(&b"GET"[..], 2), (b"", 0), (b"POST", 4), (b"BREWBREWBREWBREW", most)]);
+        assert_eq!(read, [(&b"GET"[..], 2), (b"OTHER", 0), (b"POST", 4), (b"OTHER", most)]);
         assert!(paths.iter().all(|(dyno, request, _)| *dyno == web && request.status == Some(201)));
         assert_eq!((paths.len(), paths.is_empty(), Paths::default().is_empty()), (4, false, true));
         assert!(paths.bytes() > most && paths.bytes() < most + 500, "{}", paths.bytes());

@@ -6,8 +6,10 @@
 
 use std::collections::HashMap;
 
-use crate::days::evidence::hasher::Quick;
+use crate::days::evidence::candidates::Candidates;
+use crate::days::evidence::segments::{Segment as Text, hash_of, segments};
 use crate::days::evidence::shape::Shape;
+use crate::hash::Quick;
 use crate::limits;
 
 /// A place in the tree. It stays valid until [`Templates::age`].
@@ -18,8 +20,8 @@ pub struct Place(u16);
 pub struct Templates {
     /// The root comes first. A free place has no parent.
     nodes: Vec<Node>,
-    /// Words with a place of their own, by their parent and their hash.
-    words: HashMap<(u16, u32), u16, Quick>,
+    /// Words with a place of their own, by [`word_key`]. A few hundred entries at most: see [`Quick`].
+    words: HashMap<u64, u16, Quick>,
 }
 
 #[derive(Clone, Debug)]
@@ -35,7 +37,7 @@ struct Node {
     named: u32,
     /// The places of varying segments, by their shape.
     varying: [Varying; Shape::VARYING.len()],
-    candidates: Vec<Candidate>,
+    candidates: Candidates,
 }
 
 /// Segments of one shape below a node.
@@ -54,30 +56,24 @@ enum Segment {
     Varying(Shape),
 }
 
-/// A word that may get a place (Metwally's Space-Saving): it has `count - error` requests at least, and
-/// `count` at most.
-#[derive(Clone, Copy, Debug)]
-struct Candidate {
-    hash: u32,
-    count: u32,
-    error: u32,
-}
-
 impl Default for Templates {
     fn default() -> Self {
         Self { nodes: vec![Node::new(None, Segment::Root)], words: HashMap::default() }
     }
 }
 
-/// The segments of a path, without its query.
-fn segments(path: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let end = path.iter().position(|octet| matches!(octet, b'?' | b'#' | b';')).unwrap_or(path.len());
-    path[..end].split(|octet| *octet == b'/').filter(|segment| !segment.is_empty())
+/// The key of a word below a place.
+fn word_key(at: u16, hash: u32) -> u64 {
+    u64::from(at) << 32 | u64::from(hash)
 }
 
-/// FNV-1a: the texts are short, and equal hashes are compared.
-fn hash(text: &[u8]) -> u32 {
-    text.iter().fold(0x811c_9dc5, |hash, octet| (hash ^ u32::from(*octet)).wrapping_mul(0x0100_0193))
+// === impl Place ===
+
+impl Place {
+    /// Below [`limits::TEMPLATE_NODES_MAX`].
+    pub fn index(self) -> usize {
+        self.0.into()
+    }
 }
 
 // === impl Templates ===
@@ -87,15 +83,15 @@ impl Templates {
     /// (`is_known` is false) get no places.
     pub fn place(&mut self, path: &[u8], is_known: bool) -> Place {
         let mut at = 0;
-        let mut segments = segments(path).peekable();
+        let mut segments = segments(path);
         let mut depth = 0;
         self.nodes[0].requests = self.nodes[0].requests.saturating_add(1);
         while let Some(segment) = segments.next() {
             depth += 1;
-            let is_rest = depth == limits::TEMPLATE_DEPTH_MAX && segments.peek().is_some();
+            let is_rest = depth == limits::TEMPLATE_DEPTH_MAX && segments.has_more();
             let child = match is_rest {
                 true => self.varying(at, Shape::Rest, is_known),
-                false => self.step(at, segment, is_known),
+                false => self.step(at, &segment, is_known),
             };
             // Too rare, or a full tree: the request counts for the part that is known.
             let Some(child) = child else { break };
@@ -136,10 +132,10 @@ impl Templates {
         }
         let mut at = 0;
         for segment in segments(template.as_bytes()) {
-            let shape = str::from_utf8(segment).ok().and_then(Shape::of_word);
+            let shape = str::from_utf8(segment.text).ok().and_then(Shape::of_word);
             let child = match shape {
                 Some(shape) => self.varying_place(at, shape),
-                None => self.word(at, segment).or_else(|| self.add_word(at, segment)),
+                None => self.word(at, &segment).or_else(|| self.add_word(at, &segment)),
             };
             let Some(child) = child else { return };
             at = child;
@@ -156,11 +152,7 @@ impl Templates {
             node.worded /= 2;
             node.named /= 2;
             node.varying.iter_mut().for_each(|varying| varying.requests /= 2);
-            for candidate in &mut node.candidates {
-                candidate.count /= 2;
-                candidate.error /= 2;
-            }
-            node.candidates.retain(|candidate| candidate.count > 0);
+            node.candidates.age();
         }
         let mut live = self.live();
         while live > limits::TEMPLATE_NODES_MAX - limits::TEMPLATE_NODES_SPARE {
@@ -187,23 +179,24 @@ impl Templates {
     pub fn bytes(&self) -> usize {
         let own = |node: &Node| {
             let word = if let Segment::Word(word) = &node.segment { word.len() } else { 0 };
-            size_of::<Node>() + word + node.candidates.capacity() * size_of::<Candidate>()
+            size_of::<Node>() + word + node.candidates.bytes()
         };
         // A table has up to twice the room, and a byte a place.
-        let words = self.words.capacity() * 2 * (size_of::<((u16, u32), u16)>() + 1);
+        let words = self.words.capacity() * 2 * (size_of::<(u64, u16)>() + 1);
         self.nodes.iter().map(own).sum::<usize>() + words
     }
 
     /// The next place; none if there is no room for it.
-    fn step(&mut self, at: u16, segment: &[u8], is_known: bool) -> Option<u16> {
-        let hash = hash(segment);
-        if let Some(child) = self.word_by(at, segment, hash) {
+    fn step(&mut self, at: u16, segment: &Text<'_>, is_known: bool) -> Option<u16> {
+        if segment.may_be_word()
+            && let Some(child) = self.word(at, segment)
+        {
             let node = &mut self.nodes[usize::from(at)];
             node.worded = node.worded.saturating_add(1);
             node.named = node.named.saturating_add(1);
             return Some(child);
         }
-        let shape = Shape::of(segment);
+        let shape = segment.shape();
         if shape != Shape::Word {
             return self.varying(at, shape, is_known);
         }
@@ -211,7 +204,7 @@ impl Templates {
         let node = &mut self.nodes[usize::from(at)];
         node.worded = node.worded.saturating_add(1);
         if is_known
-            && node.offer(hash, of_app)
+            && node.offer(segment.hash, of_app)
             && let Some(child) = self.add_word(at, segment)
         {
             return Some(child);
@@ -219,20 +212,16 @@ impl Templates {
         self.varying(at, Shape::Name, is_known)
     }
 
-    fn word(&self, at: u16, word: &[u8]) -> Option<u16> {
-        self.word_by(at, word, hash(word))
-    }
-
-    fn word_by(&self, at: u16, word: &[u8], hash: u32) -> Option<u16> {
-        let child = *self.words.get(&(at, hash))?;
+    fn word(&self, at: u16, word: &Text<'_>) -> Option<u16> {
+        let child = *self.words.get(&word_key(at, word.hash))?;
         // Another word may have the same hash.
-        matches!(&self.nodes[usize::from(child)].segment, Segment::Word(known) if **known == *word)
+        matches!(&self.nodes[usize::from(child)].segment, Segment::Word(known) if **known == *word.text)
             .then_some(child)
     }
 
     /// The place of a varying segment, which it gets after a few requests.
     fn varying(&mut self, at: u16, shape: Shape, is_known: bool) -> Option<u16> {
-        let kind = Shape::VARYING.iter().position(|varying| *varying == shape)?;
+        let kind = shape.varying()?;
         let node = &mut self.nodes[usize::from(at)];
         let Varying { place, requests } = &mut node.varying[kind];
         if *place != 0 {
@@ -248,7 +237,7 @@ impl Templates {
     }
 
     fn varying_place(&mut self, at: u16, shape: Shape) -> Option<u16> {
-        let kind = Shape::VARYING.iter().position(|varying| *varying == shape)?;
+        let kind = shape.varying()?;
         if self.nodes[usize::from(at)].varying[kind].place == 0 {
             let place = self.add(at, Segment::Varying(shape))?;
             self.nodes[usize::from(at)].varying[kind] = Varying { place, requests: 0 };
@@ -256,12 +245,12 @@ impl Templates {
         Some(self.nodes[usize::from(at)].varying[kind].place)
     }
 
-    fn add_word(&mut self, at: u16, word: &[u8]) -> Option<u16> {
-        let key = (at, hash(word));
+    fn add_word(&mut self, at: u16, word: &Text<'_>) -> Option<u16> {
+        let key = word_key(at, word.hash);
         if self.words.contains_key(&key) {
             return None;
         }
-        let child = self.add(at, Segment::Word(word.into()))?;
+        let child = self.add(at, Segment::Word(word.text.into()))?;
         self.words.insert(key, child);
         Some(child)
     }
@@ -289,7 +278,7 @@ impl Templates {
         let node = std::mem::replace(&mut self.nodes[usize::from(place)], Node::new(None, Segment::Root));
         let Some(parent) = node.parent else { return };
         if let Segment::Word(word) = &node.segment {
-            self.words.remove(&(parent, hash(word)));
+            self.words.remove(&word_key(parent, hash_of(word)));
         }
         let parent = &mut self.nodes[usize::from(parent)];
         parent.children -= 1;
@@ -327,7 +316,7 @@ impl Node {
             worded: 0,
             named: 0,
             varying: [Varying::default(); Shape::VARYING.len()],
-            candidates: Vec::new(),
+            candidates: Candidates::default(),
         }
     }
 
@@ -341,36 +330,16 @@ impl Node {
             Some(_) => limits::TEMPLATE_CANDIDATES_MAX,
             None => limits::TEMPLATE_ROOT_CANDIDATES_MAX,
         };
-        let place = match self.candidates.iter().position(|candidate| candidate.hash == hash) {
-            Some(place) => {
-                self.candidates[place].count = self.candidates[place].count.saturating_add(1);
-                place
-            }
-            None if self.candidates.len() < room => {
-                if self.candidates.capacity() == 0 {
-                    self.candidates.reserve_exact(room);
-                }
-                self.candidates.push(Candidate { hash, count: 1, error: 0 });
-                return false;
-            }
-            None => {
-                let least = self.candidates.iter_mut().min_by_key(|candidate| candidate.count);
-                if let Some(least) = least {
-                    *least = Candidate { hash, count: least.count.saturating_add(1), error: least.count };
-                }
-                return false;
-            }
-        };
-        let Candidate { count, error, .. } = self.candidates[place];
+        let Some((place, surely)) = self.candidates.count(hash, room) else { return false };
         // Where most words have no place, they are names rather than routes, and a frequent one is a busy
         // user.
         let is_varied = u64::from(self.named) * 2 < u64::from(self.worded);
         let share = if is_varied { limits::TEMPLATE_VARIED_SHARE } else { limits::TEMPLATE_WORD_SHARE };
         let of_app = of_app / limits::TEMPLATE_APP_SHARE;
         let needed = (self.worded / share).max(of_app).max(limits::TEMPLATE_WORD_REQUESTS_MIN);
-        let is_sure = count - error >= needed;
+        let is_sure = surely >= needed;
         if is_sure {
-            self.candidates.swap_remove(place);
+            self.candidates.remove(place);
         }
         is_sure
     }
