@@ -18,7 +18,7 @@ fn decisions(file: &[u8]) -> Vec<String> {
 /// A file of two lines made by `form`, whose first is evidence for the second.
 fn check(form: impl Fn(&str) -> String) {
     let file = format!("{}\n{}\n", form(MEM), form(R14));
-    let expect = ["web.1 restart R14 (Memory quota exceeded) at 836MB (163.4% of its quota)"];
+    let expect = ["web.1 restart R14 (Memory quota exceeded) at 836 MB (163.4% of its quota)"];
     assert_eq!(decisions(file.as_bytes()), expect, "{file}");
     assert_eq!(decisions(&gzipped(file.as_bytes())), expect, "{file}");
     let wide = |order: fn(u16) -> [u8; 2]| -> Vec<u8> {
