@@ -181,7 +181,7 @@ async fn given_up(
     Ok(given_up.collect())
 }
 
-const GIVEN_UP: &str =
+pub(super) const GIVEN_UP: &str =
     "SELECT app, dyno, until, release, times FROM dynowarden_give_ups WHERE until > $1 ORDER BY app, dyno";
 
 /// Takes over the claims that dead processes left open. A file has only one process, so every open claim is a
