@@ -153,7 +153,7 @@ fn rows_within_a_document_are_read() {
             let ran = replay("--app acme --format json -", "", file.as_bytes());
             ran.result.expect("a log");
             assert_eq!(ran.out.lines().count(), 1, "{file}");
-            assert!(ran.out.contains("836MB") && !ran.err.contains("not read"), "{file}: {}", ran.err);
+            assert!(ran.out.contains("836 MB") && !ran.err.contains("not read"), "{file}: {}", ran.err);
         }
     }
     for file in ["[{\"a\":1}]", "{\"a\":[{\"b\":1}]}", "{\"events\":[]}", "[[\"x\"]]"] {
@@ -187,7 +187,7 @@ fn csv_exports_are_read() {
     ] {
         let file = format!("{names}\n{}\n{}\n", row.replace("MSG", MEM), row.replace("MSG", R14));
         assert_eq!(decisions(file.as_bytes()).len(), 1, "{file}");
-        assert!(decisions(file.as_bytes())[0].contains("836MB"), "{file}");
+        assert!(decisions(file.as_bytes())[0].contains("836 MB"), "{file}");
     }
     // A line break within quotes begins no line.
     let forged = format!("time,program,message\n{AT},app/web.1,\"a\n{AT} heroku[web.1]: {R14}\"\n");
