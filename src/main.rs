@@ -7,6 +7,7 @@ use clap::Parser as _;
 
 use dynowarden::cli::{Cli, Command, ReplayArgs, ReportArgs};
 use dynowarden::clock::Clock;
+use dynowarden::commands::history::Asides;
 use dynowarden::commands::{self, replay, report};
 use dynowarden::config::Needs;
 use dynowarden::config::problem::Problems;
@@ -48,8 +49,8 @@ fn run(command: Command) -> anyhow::Result<bool> {
         Command::History(args) => {
             let settings = args.config.load(Needs::Nothing)?;
             let (mut out, mut err) = (io::stdout().lock(), io::stderr().lock());
-            let terminal: Option<&mut dyn io::Write> = if err.is_terminal() { Some(&mut err) } else { None };
-            commands::history::run(&args, &settings, Colour::on(&io::stdout()), &mut out, terminal)?;
+            let asides = Asides { is_terminal: err.is_terminal(), to: &mut err };
+            commands::history::run(&args, &settings, Colour::on(&io::stdout()), &mut out, asides)?;
         }
     }
     Ok(true)

@@ -5,8 +5,8 @@ use std::io::{self, Write};
 
 use crate::cli::{Format, HistoryArgs};
 use crate::clock::Clock;
-use crate::commands::columns;
 use crate::commands::prelude::{Prelude, Source};
+use crate::commands::{attention, columns};
 use crate::config::settings::Settings;
 use crate::store::error::{StoreAway, StoreError};
 use crate::store::history::{Filter, Page};
@@ -32,7 +32,8 @@ pub enum HistoryError {
 }
 
 /// Prints decisions to `out`: one line or one JSON object each, the newest first. With `--follow`, the newest
-/// last, and then new ones as they are made. `terminal` is told what is read, and is none for programs.
+/// last, and then new ones as they are made. `asides` get what people have to do: at the end, next to the
+/// prompt, or before a list that has no end.
 ///
 /// # Errors
 /// The store cannot be read: exit code 1.
@@ -41,23 +42,29 @@ pub fn run(
     settings: &Settings,
     colour: Colour,
     out: &mut dyn Write,
-    terminal: Option<&mut dyn Write>,
+    asides: Asides<'_>,
 ) -> Result<(), HistoryError> {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(HistoryError::Runtime)?;
     runtime.block_on(async {
         let reading = ReadOnlyStore::open(&settings.database).await?;
-        if let (Some(terminal), Format::Text) = (terminal, args.format) {
+        let is_text = args.format == Format::Text;
+        if asides.is_terminal && is_text {
             let from = Source::Store(reading.place());
             let prelude = Prelude { what: "Decisions", app: args.app.as_ref(), since: args.since, from };
-            // If standard error is gone, nothing is lost.
-            let _gone = writeln!(terminal, "{prelude}");
+            aside(asides.to, &prelude);
+        }
+        if args.follow && is_text {
+            say_what_to_do(args, &reading, asides.to).await?;
         }
         let mut printer = Printer { format: args.format, columns: columns(colour), out };
         let printed = match args.follow {
             true => follow(args, &reading, &mut printer).await,
             false => print(args, &reading, &mut printer).await,
         };
+        if printed.is_ok() && is_text {
+            say_what_to_do(args, &reading, asides.to).await?;
+        }
         reading.close().await;
         match printed {
             // The reader is gone, as under `| head`: that is the end, not a failure.
@@ -65,6 +72,28 @@ pub fn run(
             printed => printed,
         }
     })
+}
+
+/// Where people read what is no decision, so that programs do not have to skip it.
+pub struct Asides<'o> {
+    pub to: &'o mut dyn Write,
+    pub is_terminal: bool,
+}
+
+async fn say_what_to_do(
+    args: &HistoryArgs,
+    reading: &ReadOnlyStore,
+    to: &mut dyn Write,
+) -> Result<(), HistoryError> {
+    for line in attention::lines(args, reading, Clock::system().now().wall).await? {
+        aside(to, &line);
+    }
+    Ok(())
+}
+
+fn aside(to: &mut dyn Write, text: &dyn std::fmt::Display) {
+    // If standard error is gone, nothing is lost.
+    let _gone = writeln!(to, "{text}");
 }
 
 struct Printer<'o> {
@@ -166,7 +195,7 @@ mod tests {
 
     use clap::Parser as _;
 
-    use super::run;
+    use super::{Asides, run};
     use crate::cli::{Cli, Command, HistoryArgs};
     use crate::config::{self, Needs, Sources};
     use crate::store::{Store, StoreOptions};
@@ -190,8 +219,9 @@ mod tests {
             Sources { config: None, env: &env, read_file: &|_| Err(std::io::ErrorKind::NotFound.into()) };
         let settings = config::load(&sources, Needs::Nothing).expect("settings");
         let shown = |line: &str| {
-            let mut out = Vec::new();
-            run(&args(line), &settings, Colour::OFF, &mut out, None)
+            let (mut out, mut err) = (Vec::new(), Vec::new());
+            let asides = Asides { to: &mut err, is_terminal: false };
+            run(&args(line), &settings, Colour::OFF, &mut out, asides)
                 .map(|()| String::from_utf8(out).expect("text"))
         };
         let missing = shown("dynowarden history").expect_err("nothing there").to_string();
@@ -223,10 +253,15 @@ mod tests {
         assert_eq!(recent, "no decisions in the last 1h\n");
         let (mut terminal, mut out) = (Vec::new(), Vec::new());
         for line in ["dynowarden history --app acme --since 1h", "dynowarden history --format json"] {
-            run(&args(line), &settings, Colour::OFF, &mut out, Some(&mut terminal)).expect("a record");
+            let asides = Asides { to: &mut terminal, is_terminal: true };
+            run(&args(line), &settings, Colour::OFF, &mut out, asides).expect("a record");
         }
         let place = dir.path().join("x.db");
-        let expect = format!("Decisions of acme, last 1h, from {}\n", place.display());
+        let expect = format!(
+            "Decisions of acme, last 1h, from {}\n\
+             Nothing to do: no dyno is given up, and no restart failed in the last 1d.\n",
+            place.display()
+        );
         assert_eq!(String::from_utf8(terminal).expect("text"), expect);
         let json = shown("dynowarden history --format json").expect("a record");
         let json: serde_json::Value = serde_json::from_str(json.trim_end()).expect("one object");

@@ -15,7 +15,7 @@ pub(super) fn payload(message: &Message) -> Value {
         Mood::Neutral => 0x0059_636e,
         Mood::Warning => 0x00bf_8700,
     };
-    let mut text = escaped(&clipped(&message.body.join("\n\n"), BODY_CHARS_MAX));
+    let mut text = escaped(&clipped(&message.paragraphs().join("\n\n"), BODY_CHARS_MAX));
     for (name, url) in message.links.named() {
         text.push_str(&format!("\n[{name}]({url})"));
     }

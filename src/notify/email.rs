@@ -149,7 +149,7 @@ fn raw(name: &'static str, value: &str) -> HeaderValue {
 
 fn text(message: &Message) -> String {
     let mut text = one_line(&message.title, usize::MAX);
-    for paragraph in &message.body {
+    for paragraph in &message.paragraphs() {
         text.push_str("\n\n");
         text.push_str(&one_line(paragraph, usize::MAX));
     }
@@ -164,7 +164,7 @@ fn html(message: &Message) -> String {
         "<!DOCTYPE html>\n<html><body style=\"font-family: sans-serif\">\n<h2>{}</h2>\n",
         escaped(&message.title)
     );
-    for paragraph in &message.body {
+    for paragraph in &message.paragraphs() {
         page.push_str(&format!("<p>{}</p>\n", escaped(paragraph)));
     }
     for (name, url) in message.links.named() {

@@ -98,7 +98,7 @@ fn payload(message: &Message, action: EventAction, routing_key: &str) -> Value {
         "group": source,
         "class": message.kind.word(),
         "custom_details": {
-            "text": clipped(&message.body.join("\n"), DETAILS_CHARS_MAX),
+            "text": clipped(&message.paragraphs().join("\n"), DETAILS_CHARS_MAX),
             "apps": message.apps.iter().map(|app| app.as_str()).collect::<Vec<_>>(),
             "incident": footer(message),
         },

@@ -89,7 +89,7 @@ fn payload(message: &Message) -> Value {
     let mut blocks = vec![json!({ "type": "header", "text": plain(&title, HEADER_CHARS_MAX) })];
     blocks.extend(
         message
-            .body
+            .paragraphs()
             .iter()
             .take(SECTIONS_MAX)
             .map(|paragraph| json!({ "type": "section", "text": plain(paragraph, SECTION_CHARS_MAX) })),

@@ -19,7 +19,7 @@ pub(super) fn payload(message: &Message) -> Value {
         "size": "large", "weight": "bolder", "color": color,
     });
     let mut blocks = vec![json!({ "type": "RichTextBlock", "inlines": [title] })];
-    for paragraph in message.body.iter().take(PARAGRAPHS_MAX) {
+    for paragraph in message.paragraphs().iter().take(PARAGRAPHS_MAX) {
         let run = json!({ "type": "TextRun", "text": clipped(paragraph, PARAGRAPH_CHARS_MAX) });
         blocks.push(json!({ "type": "RichTextBlock", "inlines": [run] }));
     }

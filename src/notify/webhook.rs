@@ -96,6 +96,7 @@ struct Body<'a> {
     apps: Vec<&'a str>,
     title: &'a str,
     text: String,
+    next_step: Option<String>,
     /// Our page about it, where `public_url` is set; Heroku's metrics of the app.
     url: Option<&'a str>,
     dashboard_url: Option<&'a str>,
@@ -160,6 +161,7 @@ impl<'a> Body<'a> {
             apps: message.apps.iter().map(|app| app.as_str()).collect(),
             title: &message.title,
             text: message.body.join("\n"),
+            next_step: message.next_step.as_ref().map(ToString::to_string),
             url: message.links.page.as_deref(),
             dashboard_url: message.links.dashboard.as_deref(),
             dynos,

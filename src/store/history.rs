@@ -13,15 +13,15 @@ use crate::store::rows::timestamp;
 use dynowarden_core::event::Megabytes;
 use dynowarden_core::ident::{AppName, DynoName};
 use dynowarden_core::limits;
-use dynowarden_core::record::MemoryReading;
 use dynowarden_core::record::view::{DecisionView, EvidenceView, MemoryView, OutcomeView, Word};
+use dynowarden_core::record::{MANUAL, MemoryReading};
 
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
     pub app: Option<AppName>,
     pub dyno: Option<DynoName>,
     pub kind: Option<Word>,
-    /// Without refusals, except those that gave up on a dyno.
+    /// As [`DecisionView::is_news`] says.
     pub only_news: bool,
     /// The reason as a word.
     pub code: Option<String>,
@@ -97,7 +97,10 @@ pub(super) async fn read(filter: &Filter, from: &AnyPool) -> Result<Page, sqlx::
         conditions.push(format!("decided.decision = {}", place()));
     }
     if filter.only_news {
-        conditions.push("(decided.decision <> 'hold' OR decided.code = 'max_restarts')".to_owned());
+        conditions.push(format!(
+            "(decided.decision <> 'hold' OR decided.code = '{}' OR decided.rule = '{MANUAL}')",
+            DecisionView::GIVEN_UP
+        ));
     }
     if filter.code.is_some() {
         conditions.push(format!("decided.code = {}", place()));

@@ -183,7 +183,7 @@ async fn given_up(
     Ok(given_up.collect())
 }
 
-const GIVEN_UP: &str = "\
+pub(super) const GIVEN_UP: &str = "\
     SELECT app, dyno, at, until, release, times FROM dynowarden_give_ups \
     WHERE until > $1 ORDER BY app, dyno";
 

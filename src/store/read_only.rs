@@ -6,6 +6,8 @@ use crate::config::settings::Database;
 use crate::store::database::{Access, Link};
 use crate::store::error::{StoreAway, StoreError, StoreLocation};
 use crate::store::history::{self, Filter, Page};
+use crate::store::past::GIVEN_UP;
+use crate::store::rows::timestamp;
 use crate::store::{evidence, series};
 use dynowarden_core::days::evidence::counts::WindowCounts;
 use dynowarden_core::days::history::AppHistory;
@@ -15,6 +17,15 @@ use dynowarden_core::limits;
 #[derive(Debug)]
 pub struct ReadOnlyStore {
     link: Link,
+}
+
+/// A dyno that is not restarted, because restarts did not help.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GiveUp {
+    pub app: String,
+    pub dyno: String,
+    /// Unless a release comes first.
+    pub until: Timestamp,
 }
 
 impl ReadOnlyStore {
@@ -37,6 +48,24 @@ impl ReadOnlyStore {
     /// The store is away.
     pub async fn decisions(&self, filter: &Filter) -> Result<Page, StoreAway> {
         self.link.within(limits::STORE_WAIT, history::read(filter, &self.link.read)).await
+    }
+
+    /// The give-ups in force, except for releases since.
+    ///
+    /// # Errors
+    /// The store is away.
+    pub async fn give_ups(&self, now: Timestamp) -> Result<Vec<GiveUp>, StoreAway> {
+        let rows = async {
+            let rows: Vec<(String, String, i64, i64, Option<i64>, i64)> =
+                sqlx::query_as(GIVEN_UP).bind(now.as_microsecond()).fetch_all(&self.link.read).await?;
+            let given_up = rows.into_iter().map(|(app, dyno, _, until, _, _)| GiveUp {
+                app,
+                dyno,
+                until: timestamp(until),
+            });
+            Ok(given_up.collect())
+        };
+        self.link.within(limits::STORE_WAIT, rows).await
     }
 
     /// The apps that have series.

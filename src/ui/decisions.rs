@@ -9,7 +9,6 @@ use crate::ui::dynos::megabytes;
 use crate::ui::parts::Row;
 use crate::ui::words::{Tone, badge, moment, percent, verdict, with_times};
 use dynowarden_core::event::Megabytes;
-use dynowarden_core::record::MANUAL;
 use dynowarden_core::record::view::{DecisionView, Word};
 
 /// The rows of a list of decisions, each with an id so that it can be replaced alone.
@@ -19,19 +18,14 @@ pub fn rows<'r>(decisions: impl IntoIterator<Item = &'r Arc<DecisionView>>, now:
 
 /// The sentence that a screen reader announces for a new decision.
 pub fn sentence(decision: &DecisionView) -> String {
-    let (_, word) = verdict(decision.decision, decision.dry_run);
+    let (_, word) = verdict(decision);
     let dyno = decision.dyno.as_deref().map(|dyno| format!(" {dyno}")).unwrap_or_default();
     format!("{word}: {}{dyno}. {}", decision.app, decision.reason)
 }
 
-/// Whether a decision is news: not one more refusal, unless a dyno was given up or a person had asked.
-pub fn is_news(decision: &DecisionView) -> bool {
-    decision.decision != Word::Hold || decision.code == "max_restarts" || decision.rule == MANUAL
-}
-
 /// The news, and the refusals behind a disclosure.
 pub(super) fn folded_list(decisions: &[&Arc<DecisionView>], now: Timestamp) -> Markup {
-    let (news, refusals): (Vec<_>, Vec<_>) = decisions.iter().partition(|decision| is_news(decision));
+    let (news, refusals): (Vec<_>, Vec<_>) = decisions.iter().partition(|decision| decision.is_news());
     let (news, refusals) = (rows(news.into_iter().copied(), now), rows(refusals.into_iter().copied(), now));
     let many = refusals.len();
     html! {
@@ -74,7 +68,7 @@ fn row(decision: &DecisionView, now: Timestamp) -> Row {
         decision.dyno.as_deref().unwrap_or("app"),
         decision.code
     );
-    let (tone, word) = verdict(decision.decision, decision.dry_run);
+    let (tone, word) = verdict(decision);
     let html = html! {
         li id=(id) .(tone.class()) {
             p.what {

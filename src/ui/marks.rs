@@ -99,7 +99,11 @@ pub(super) fn marks(
                 if began.is_none_or(|began| since(began, at) > REPLACED_WITHIN) || ended.is_some() =>
             {
                 let why = ended.take().filter(|(since_when, _)| since(*since_when, at) <= REPLACED_WITHIN);
-                marks.push(note(cause(dyno, why.map(|(_, what)| what), (releases, ours), (before, at))));
+                let what = cause(dyno, why.map(|(_, what)| what), (releases, ours), (before, at));
+                // A crash has its mark already.
+                if what != What::Crashed {
+                    marks.push(note(what));
+                }
                 before = at;
                 began = Some(at);
             }
@@ -292,7 +296,6 @@ mod tests {
                 What::Started,
                 What::Ours,
                 What::Started,
-                What::Crashed,
                 What::Crashed,
                 What::Deployed(Some(42)),
                 What::Killed

@@ -250,7 +250,10 @@ fn attention(facts: &Facts) -> Part {
             section.attention id="attention" aria-labelledby="attention-title" {
                 h2 id="attention-title" { "Now" }
                 @if none && facts.trouble.is_some() {
-                    p.none { "dynowarden is not ready, so nothing is restarted." }
+                    p.none {
+                        "dynowarden is not ready, so nothing is restarted. "
+                        code { "dynowarden check" } " prints a fix for each problem."
+                    }
                 } @else if none { p.none { "Nothing is paused, cooling down, given up or in progress." } }
                 @else { ul { (rows) } }
                 @if more > 0 { p.none { "… and " (count(more, "more", "more")) } }
@@ -399,7 +402,7 @@ fn other_apps(apps: &[&AppFacts], now: Timestamp) -> Part {
 }
 
 fn decided(facts: &Facts) -> Part {
-    let news = facts.decisions.iter().filter(|decision| decisions::is_news(decision));
+    let news = facts.decisions.iter().filter(|decision| decision.is_news());
     let rows = decisions::rows(news.take(limits::DECISIONS_SHOWN), facts.now);
     let none = rows.is_empty();
     Part::of_rows("decided", rows, |rows| {

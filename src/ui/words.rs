@@ -8,7 +8,7 @@ use maud::{Markup, html};
 
 use crate::ui::facts::{DynoFacts, PauseFacts};
 use dynowarden_core::engine::status::Stage;
-use dynowarden_core::record::view::Word;
+use dynowarden_core::record::view::{DecisionView, Word};
 use dynowarden_core::time::{since, to_the_second};
 
 /// The urgency of something, which the style sheet turns into a colour.
@@ -61,10 +61,11 @@ pub(super) fn state(dyno: &DynoFacts, is_dry: bool) -> (Tone, &'static str) {
 }
 
 /// The label of a decision.
-pub(super) fn verdict(word: Word, dry_run: bool) -> (Tone, &'static str) {
-    match word {
-        Word::Restart if dry_run => (Tone::Quiet, "Would restart"),
+pub(super) fn verdict(decision: &DecisionView) -> (Tone, &'static str) {
+    match decision.decision {
+        Word::Restart if decision.dry_run => (Tone::Quiet, "Would restart"),
         Word::Restart => (Tone::Busy, "Restart"),
+        Word::Hold if decision.code == DecisionView::GIVEN_UP => (Tone::Bad, "Gave up"),
         Word::Hold => (Tone::Quiet, "Not restarted"),
         Word::Notify => (Tone::Warn, "Notified"),
     }

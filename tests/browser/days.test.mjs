@@ -114,6 +114,25 @@ test("Heroku's daily restarts have a mark of their own in the chart of days", as
   await close();
 });
 
+test("crashes have marks of their own in the charts of hours and of days", async () => {
+  for (const path of ["/apps/acme-blog/dynos/web.1", "/apps/acme-blog/types/web?range=24h"]) {
+    const { page, wrong, close } = await open(path);
+    // The app crashes every quarter of an hour or so, and a step of the chart of days lasts five minutes.
+    for (const deadline = Date.now() + 90_000; await page.locator("path.crash").count() === 0;) {
+      assert.ok(Date.now() < deadline, `no crash at ${path}`);
+      await page.waitForTimeout(500);
+      await page.reload();
+    }
+    const { shapes, legend, listed } = await marks(page);
+    const alike = Object.keys(shapes).filter((kind) => shapes[kind] === shapes.crash);
+    assert.deepEqual(alike, ["crash"], JSON.stringify(shapes));
+    assert.match(legend, /Crashed/);
+    assert.match(listed.join(), /crashed/);
+    assert.deepEqual(wrong, []);
+    await close();
+  }
+});
+
 test("times are the reader's, with UTC as their title, and the pointer reads the chart", async () => {
   for (const path of pages) {
     const { page, wrong, close } = await open(`${path}?range=24h`, { timezoneId: "Asia/Kolkata", locale: "en-GB" });

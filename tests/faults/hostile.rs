@@ -16,8 +16,10 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use heroku_sim::sender::Chaos;
 use http::Method;
+use serde_json::Value;
 
 use crate::bench::{Bench, Broken, Row, app, bounds, pause, web};
+use support::client;
 use support::daemon::DRAIN_PASSWORD;
 use support::process::usage;
 
@@ -26,6 +28,12 @@ const DELETE_WITHIN: Duration = Duration::from_secs(2);
 
 /// For all answers of `/healthz` but one in a hundred: the attackers use the same processors.
 const HEALTH_WITHIN: Duration = Duration::from_millis(100);
+
+/// Each errs once: an error that is back soon after a restart is left alone for longer and longer.
+const WEBS: u32 = 30;
+
+/// From a DELETE until the dyno is back and has settled.
+const SETTLED_WITHIN: Duration = Duration::from_secs(20);
 
 const RSS_KIB_MAX: u64 = 200 * 1024;
 
@@ -38,6 +46,10 @@ struct Attack {
 
 pub(crate) async fn drain(seed: u64, span: Duration) -> Result<Vec<Row>, Broken> {
     let mut bench = Bench::begin_with(seed, bounds(), Chaos::default()).await;
+    let process_type = "web".parse().map_err(|error| format!("{error}"))?;
+    let scaled =
+        bench.heroku.with(|platform, now| platform.world.scale(&app("acme"), &process_type, WEBS, now));
+    scaled.map_err(|error| format!("{error:?}"))?;
     // Only the dyno whose turn it is errs.
     bench.start();
     let pid = bench.daemon().id();
@@ -90,7 +102,7 @@ async fn restarts_go_on(bench: &mut Bench, pid: u32, span: Duration) -> Result<(
     let (mut slowest, mut rss_kib) = (Duration::ZERO, 0);
     // The dynos are old enough, and the attacks have begun.
     pause(bounds().cooldown + Duration::from_secs(2)).await;
-    for index in [1, 2, 3].into_iter().cycle() {
+    for index in 1..=WEBS {
         if began.elapsed() > span + bounds().cooldown {
             break;
         }
@@ -119,10 +131,29 @@ async fn restarts_go_on(bench: &mut Bench, pid: u32, span: Duration) -> Result<(
         }
         slowest = slowest.max(emitted.elapsed());
         bench.fail_if_broken("hostile drain")?;
-        // Until the dyno is back and has settled.
-        pause(Duration::from_millis(2500)).await;
+        await_settled(bench).await?;
     }
     Ok((slowest, rss_kib))
+}
+
+/// Waits until no restart of the app is under way, so that the next error does not have to wait for it.
+async fn await_settled(bench: &Bench) -> Result<(), Broken> {
+    let began = tokio::time::Instant::now();
+    loop {
+        let page = client::read(&bench.daemon().url, "/api/v1/dynos?app=acme");
+        let page: Option<Value> = page.and_then(|page| serde_json::from_str(&page).ok());
+        let dynos = page.as_ref().and_then(|page| page["dynos"].as_array());
+        let is_under_way = |dyno: &Value| {
+            matches!(dyno["state"].as_str(), Some("waiting" | "restarting" | "booting" | "settling"))
+        };
+        if dynos.is_some_and(|dynos| !dynos.iter().any(is_under_way)) {
+            return Ok(());
+        }
+        if began.elapsed() > SETTLED_WITHIN {
+            return Err(format!("hostile drain: not settled within {SETTLED_WITHIN:?}"));
+        }
+        pause(Duration::from_millis(50)).await;
+    }
 }
 
 impl Attack {

@@ -18,7 +18,7 @@ fn decisions(file: &[u8]) -> Vec<String> {
 /// A file of two lines made by `form`, whose first is evidence for the second.
 fn check(form: impl Fn(&str) -> String) {
     let file = format!("{}\n{}\n", form(MEM), form(R14));
-    let expect = ["web.1 restart R14 (Memory quota exceeded) at 836MB (163.4% of its quota)"];
+    let expect = ["web.1 restart R14 (Memory quota exceeded) at 836 MB (163.4% of its quota)"];
     assert_eq!(decisions(file.as_bytes()), expect, "{file}");
     assert_eq!(decisions(&gzipped(file.as_bytes())), expect, "{file}");
     let wide = |order: fn(u16) -> [u8; 2]| -> Vec<u8> {
@@ -306,7 +306,7 @@ fn rows_within_a_document_are_read() {
             let ran = replay("--app acme --format json -", "", file.as_bytes());
             ran.result.expect("a log");
             assert_eq!(ran.out.lines().count(), 1, "{file}");
-            assert!(ran.out.contains("836MB") && !ran.err.contains("not read"), "{file}: {}", ran.err);
+            assert!(ran.out.contains("836 MB") && !ran.err.contains("not read"), "{file}: {}", ran.err);
         }
     }
     for file in ["[{\"a\":1}]", "{\"a\":[{\"b\":1}]}", "{\"events\":[]}", "[[\"x\"]]"] {
@@ -341,7 +341,7 @@ fn csv_exports_are_read() {
     ] {
         let file = format!("{names}\n{}\n{}\n", row.replace("MSG", MEM), row.replace("MSG", R14));
         assert_eq!(decisions(file.as_bytes()).len(), 1, "{file}");
-        assert!(decisions(file.as_bytes())[0].contains("836MB"), "{file}");
+        assert!(decisions(file.as_bytes())[0].contains("836 MB"), "{file}");
     }
     // A line break within quotes begins no line.
     let forged = format!("time,program,message\n{AT},app/web.1,\"a\n{AT} heroku[web.1]: {R14}\"\n");

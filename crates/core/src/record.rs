@@ -339,6 +339,8 @@ pub(crate) fn titled(code: Code) -> String {
 
 impl fmt::Display for MemoryReading {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ({}.{}% of its quota)", self.used, self.permille / 10, self.permille % 10)
+        // Hundredths are the log's own precision and tell a reader nothing.
+        let used = (self.used.hundredths + 50) / 100;
+        write!(f, "{used} MB ({}.{}% of its quota)", self.permille / 10, self.permille % 10)
     }
 }

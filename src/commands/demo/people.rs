@@ -66,14 +66,14 @@ fn letter(body: &Value) -> Option<Letter> {
     })
 }
 
-/// `memory 514MB -> 345MB, H12 1.2% -> 0.0%, p95 2.1s -> 0.2s`; none without comparable figures.
+/// `memory 514 MB -> 345 MB, H12 1.2% -> 0.0%, p95 2.1s -> 0.2s`; none without comparable figures.
 fn proof(proof: &Value) -> Option<String> {
     let (before, after) = (&proof["before"], &proof["after"]);
     let share = |figures: &Value, key: &str| {
         let requests = figures["requests"].as_f64().filter(|requests| *requests > 0.0)?;
         Some(format!("{:.1}%", figures[key].as_f64()? * 100.0 / requests))
     };
-    let memory = |figures: &Value| Some(format!("{:.0}MB", figures["memory"]["used_mb"].as_f64()?));
+    let memory = |figures: &Value| Some(format!("{:.0} MB", figures["memory"]["used_mb"].as_f64()?));
     let p95 = |figures: &Value| Some(format!("{:.1}s", figures["service_p95_ms"].as_f64()? / 1000.0));
     let pairs = [
         ("memory", memory(before), memory(after)),
@@ -102,7 +102,7 @@ mod tests {
         let letter = letter(&body).expect("a message");
         assert_eq!((&*letter.app, &*letter.dyno), ("acme", "web.1"));
         assert_eq!(letter.title, "acme web.1: back after 12s, and it helped");
-        let proof = "memory 646MB -> 210MB, 5xx 4.2% -> 0.2%, H12 1.2% -> 0.0%, p95 4.3s -> 0.2s";
+        let proof = "memory 646 MB -> 210 MB, 5xx 4.2% -> 0.2%, H12 1.2% -> 0.0%, p95 4.3s -> 0.2s";
         assert_eq!(letter.proofs, [("web.1".to_owned(), proof.to_owned())]);
     }
 }

@@ -165,6 +165,13 @@ fn sources(dir: &Path) -> String {
         .collect()
 }
 
+/// A reader decides on the first two screens, which have about fifty lines each.
+#[test]
+fn the_readme_fits_two_screens() {
+    let lines = read("README.md").lines().count();
+    assert!(lines <= 100, "{lines} lines: move what only some readers need to docs/");
+}
+
 #[test]
 fn ci_runs_the_commands_of_the_readme() {
     let readme = read("README.md");

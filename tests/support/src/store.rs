@@ -260,7 +260,7 @@ pub async fn a_decision_is_read_with_the_outcome_of_its_restart(test_store: Test
     let after = serde_json::json!({"at": "2026-03-01T00:00:50Z", "used_mb": 212.4, "percent": 41.4});
     assert_eq!(json["outcome"]["memory"], after);
     let text = shown.decisions[0].to_string();
-    assert!(text.ends_with("-> up again after 8s, now at 212.4MB (41.4% of its quota)"), "{text}");
+    assert!(text.ends_with("-> up again after 8s, now at 212 MB (41.4% of its quota)"), "{text}");
     store.close().await;
 }
 

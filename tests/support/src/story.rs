@@ -181,7 +181,7 @@ fn decisions() -> Vec<DecisionView> {
         text: "not up within boot_timeout = 3m: last seen crashed".to_owned(),
         ..OutcomeView::default()
     };
-    let restart = (Word::Restart, "R14 at 646MB (126.2% of its quota)", "rule");
+    let restart = (Word::Restart, "R14 at 646 MB (126.2% of its quota)", "rule");
     vec![
         decision(1, "web.4", restart),
         hold(2, "web.2", "waiting for its turn behind web.4", "queued", 3),

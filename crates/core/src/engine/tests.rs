@@ -382,7 +382,7 @@ fn memory_after_a_restart_is_recorded_once_the_old_process_is_gone() {
         "00:00:00 web.2 restart rule",
         "00:00:00 web.2 accepted",
         "00:00:10 web.2 back",
-        "00:00:45 web.2 30MB (30.0% of its quota)",
+        "00:00:45 web.2 30 MB (30.0% of its quota)",
     ]);
 }
 

@@ -69,8 +69,12 @@ fn identity(name: &AppName, info: &AppInfo) -> Finding {
 
 /// The API showed nothing, so the rest is unknown.
 fn not_answered(subject: Subject, error: &ApiError, app: &AppFacts) -> Finding {
-    let name = &app.plan.name;
-    let fix = match error {
+    Finding::error(subject, error.to_string(), fix_of(error, &app.plan.name))
+}
+
+/// What to do about an API that shows nothing of the app.
+pub(crate) fn fix_of(error: &ApiError, name: &AppName) -> String {
+    match error {
         ApiError::NoSuchApp => {
             let access = "heroku access:add EMAIL -a APP -p deploy,operate";
             format!("use a name that `heroku apps` lists, or give the token's account access: {access}")
@@ -84,8 +88,7 @@ fn not_answered(subject: Subject, error: &ApiError, app: &AppFacts) -> Finding {
             format!("wait a minute: Heroku restores {} calls a minute", limits::API_TOKENS_PER_MINUTE)
         }
         _ => RETRY.to_owned(),
-    };
-    Finding::error(subject, error.to_string(), fix)
+    }
 }
 
 /// A 404 for a part of an app that was just found is not about the app.

@@ -10,7 +10,7 @@ use crate::incident::kind::Kind;
 use crate::incident::message::{DynoReport, Improved, Links, Message, Phase, RestartEffect};
 use crate::incident::schedule::NotificationSchedule;
 use crate::incident::state::State;
-use crate::incident::{Plan, WatchedApp, text};
+use crate::incident::{Plan, WatchedApp, next_step, text};
 use crate::limits;
 use crate::record::hold::Hold;
 use crate::record::{Action, Decision, Measure, MemoryReading, Outcome, RestartResult};
@@ -195,6 +195,7 @@ impl DynoIncident {
             apps: vec![app.name.clone()],
             title,
             body,
+            next_step: Some(next_step::of_dynos(&app.name, &dynos, (kind, phase))),
             dynos,
             links: Links::default(),
         }
@@ -352,6 +353,10 @@ impl AffectedDyno {
             is_next: matches!(self.state, State::Held { is_next: true, .. }),
             came_back: self.no_help.is_some(),
             is_broken: matches!(self.state, State::Failed { is_ours: false, .. }),
+            is_down: matches!(
+                self.state,
+                State::Failed { is_ours: false, .. } | State::Failed { may_return: true, .. }
+            ),
         };
         report.text = text::dyno(&report, &self.state, self.no_help, now);
         if let Some(note) = &self.note {

@@ -12,7 +12,7 @@ use crate::incident::dyno_incident::DynoIncident;
 use crate::incident::kind::Kind;
 use crate::incident::message::{Message, Phase};
 use crate::incident::text::plural;
-use crate::incident::{Incidents, Plan, WatchedApp};
+use crate::incident::{Incidents, Plan, WatchedApp, next_step};
 use crate::limits;
 use crate::record::{Action, Decision, MANUAL, Notice, NoticeKind, Outcome};
 use crate::time::{Now, earlier, spoken};
@@ -227,6 +227,7 @@ impl Leak {
         for count in self.dynos.values_mut() {
             *count = Count { restarts: 0, since: now.mono };
         }
-        Message { title, body, ..message }
+        let next_step = next_step::of_leak(&app.name, matches!(end, Some(End::Helpless)), phase);
+        Message { title, body, next_step: Some(next_step), ..message }
     }
 }

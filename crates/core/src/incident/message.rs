@@ -1,5 +1,6 @@
 //! A message for people, before any channel formats it.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,6 +29,8 @@ pub struct Message {
     pub title: String,
     /// Paragraphs.
     pub body: Vec<String>,
+    /// None for tests, summaries and reports of what an admin did.
+    pub next_step: Option<NextStep>,
     /// Empty if it is not about dynos. Those that were acted upon come first.
     pub dynos: Vec<DynoReport>,
     /// Set by the caller, which knows its own address.
@@ -85,6 +88,8 @@ pub struct DynoReport {
     pub came_back: bool,
     /// Whether it is down although dynowarden did not restart it.
     pub is_broken: bool,
+    /// Whether it is not up, whatever took it down.
+    pub is_down: bool,
 }
 
 impl DynoReport {
@@ -92,6 +97,14 @@ impl DynoReport {
     pub fn is_restarted(&self) -> bool {
         matches!(self.state, "restarting" | "out" | "back" | "failed") && !self.is_broken
     }
+}
+
+/// Answers "must I do something?". Ends without a full stop, which would be copied along with a command.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NextStep {
+    /// Nothing, and why.
+    Nothing(String),
+    Todo(String),
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -128,8 +141,30 @@ impl Message {
             apps: Vec::new(),
             title,
             body,
+            next_step: None,
             dynos: Vec::new(),
             links: Links::default(),
+        }
+    }
+}
+
+impl Message {
+    /// The next step and then the details, without a fix that the next step has already.
+    pub fn paragraphs(&self) -> Vec<String> {
+        let known = match &self.next_step {
+            Some(NextStep::Todo(fix)) => format!("Fix: {fix}"),
+            _ => String::new(),
+        };
+        let details = self.body.iter().filter(|paragraph| **paragraph != known).cloned();
+        self.next_step.iter().map(NextStep::to_string).chain(details).collect()
+    }
+}
+
+impl fmt::Display for NextStep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Nothing(why) => write!(f, "Nothing to do: {why}"),
+            Self::Todo(what) => write!(f, "What to do: {what}"),
         }
     }
 }
@@ -170,4 +205,15 @@ impl Improved {
 pub fn quota_megabytes(memory: MemoryReading) -> Option<u64> {
     let hundredths = (memory.used.hundredths * 1000).checked_div(u64::from(memory.permille))?;
     Some((hundredths + 50) / 100)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::NextStep;
+
+    #[test]
+    fn a_step_begins_with_its_answer() {
+        assert_eq!(NextStep::Nothing("it is over".to_owned()).to_string(), "Nothing to do: it is over");
+        assert_eq!(NextStep::Todo("look".to_owned()).to_string(), "What to do: look");
+    }
 }

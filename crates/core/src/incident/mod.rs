@@ -20,10 +20,12 @@
 mod admin;
 pub mod digest;
 mod dyno_incident;
+mod effect;
 mod ids;
 pub mod kind;
 mod leaks;
 pub mod message;
+mod next_step;
 mod outage;
 mod outcomes;
 mod release;

@@ -13,7 +13,7 @@ use crate::incident::kind::Kind;
 use crate::incident::message::{Links, Message, Phase};
 use crate::incident::schedule::NotificationSchedule;
 use crate::incident::state::{Subject, Words};
-use crate::incident::{Incidents, Plan, text};
+use crate::incident::{Incidents, Plan, next_step, text};
 use crate::limits;
 use crate::time::Now;
 
@@ -159,7 +159,8 @@ impl Incidents {
             ApiError::Garbled { .. } | ApiError::Throttled { .. } => UNREACHABLE,
             error => error.label(),
         };
-        self.trouble(Subject::Api(label), Some(app), (text, None));
+        let fix = next_step::access(&self.app_name(app), error);
+        self.trouble(Subject::Api(label), Some(app), (text, fix));
     }
 
     /// Handles an alert of the watchdog, or its end.
@@ -191,7 +192,12 @@ impl Incidents {
             }
             HealthAlert::TokenRefused => Subject::Api(ApiError::Unauthorized.label()),
         };
-        self.trouble(subject, Some(app), alert.words());
+        let (text, fix) = alert.words();
+        let access = match alert {
+            HealthAlert::AppHidden { error } => next_step::access(&self.app_name(app), error),
+            _ => None,
+        };
+        self.trouble(subject, Some(app), (text, fix.or(access)));
     }
 
     /// An app has one API problem at a time.
@@ -319,6 +325,7 @@ impl Outage {
             apps,
             title,
             body,
+            next_step: Some(next_step::of_outage(subject, phase, &self.words)),
             dynos: Vec::new(),
             links: Links::default(),
         }

@@ -7,7 +7,7 @@ use crate::ident::{DynoName, ProcessType};
 use crate::incident::Incidents;
 use crate::incident::kind::Kind;
 use crate::incident::message::Message;
-use crate::incident::text;
+use crate::incident::{next_step, text};
 use crate::limits;
 use crate::record::hold::Hold;
 use crate::record::{Action, Decision};
@@ -110,6 +110,7 @@ impl Incidents {
         let incident = self.incident_id(&format!("{app}-release"));
         let text = text::suspect(&app, version, &suspects, code, age);
         let message = Message::single(incident, Kind::SuspectRelease, text, now.wall);
-        self.messages.push(Message { apps: vec![app], ..message });
+        let next_step = Some(next_step::of_release(&app));
+        self.messages.push(Message { apps: vec![app], next_step, ..message });
     }
 }

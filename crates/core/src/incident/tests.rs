@@ -11,7 +11,7 @@ use crate::health::alert::HealthAlert;
 use crate::ident::{AppId, ProcessType};
 use crate::incident::kind::Kind;
 use crate::incident::message::{Improved, Message, Phase};
-use crate::incident::stories::{Story, minutes, plan, seconds, web};
+use crate::incident::stories::{self, Story, minutes, plan, seconds, web};
 use crate::incident::{Input, Plan, WatchedApp};
 use crate::limits;
 use crate::record::hold::{Hold, WindowOf};
@@ -72,7 +72,7 @@ fn dynos_of_one_formation_are_one_incident() {
         &story,
         &[
             "    30s   opened restart         acme: web.1 restarted for R14; web.2 and web.3 are next",
-            "   906s   closed restart         acme web (3 dynos): resolved after 15m 6s: the restart helped all 2 dynos",
+            "   906s   closed restart         acme web (3 dynos): resolved after 15m 6s: both restarts helped",
         ],
     );
     assert_eq!(
@@ -137,9 +137,95 @@ fn a_given_up_dyno_is_reported_at_once() {
         &[
             "     2s   opened give_up         acme web.1: gave up: restarting does not help",
             " 14402s reminder give_up         still: acme web.1: gave up: restarting does not help",
-            " 21600s   closed recovered       acme web.1: resolved after 6h",
+            " 21600s   closed recovered       acme web.1: no longer given up after 6h: restarted again if it errs",
         ],
     );
+}
+
+#[test]
+fn every_message_says_what_to_do_first() {
+    let logs = "What to do: find out why it does not come up: heroku logs -d web.1 -a acme";
+    let cause = "What to do: find what uses the memory, or use a larger dyno";
+    for (name, message) in stories::messages() {
+        let expect = match name {
+            "restart" | "restart-again" => "Nothing to do: a later message says whether it helped",
+            "restart-helped" | "api-seen-again" => "Nothing to do: it is over",
+            "restart-of-several" => "Nothing to do: the others follow in turn, and a later message says",
+            "restart-did-not-help" | "no-help" => cause,
+            "failure" | "failure-reminder" => logs,
+            "recovered" => "Nothing to do: it is up again",
+            "give-up" => cause,
+            // One of its dynos was given up.
+            "dry-run" => cause,
+            "api-unseen" => "What to do: export HEROKU_API_KEY=$(heroku authorizations:create",
+            "api-unseen-of-several" => "What to do: use a name that `heroku apps` lists, or give",
+            "drain-silent" => "What to do: see whether the drain is listed and accepted: dynowarden check",
+            "notifier-down" => {
+                "What to do: check the address and the secret of that notifier: dynowarden check"
+            }
+            "suspect-release" => {
+                "What to do: look at what was deployed, and roll back if it is the cause: heroku r"
+            }
+            "hold" => "Nothing to do: a later message says if it lasts",
+            "notify" => "What to do: look at the app; this rule restarts nothing",
+            "digest" => {
+                assert_eq!(message.next_step, None);
+                continue;
+            }
+            other => panic!("{other} has no expectation"),
+        };
+        let first = message.paragraphs().remove(0);
+        assert!(first.starts_with(expect), "{name}: {first}");
+        assert_eq!(message.next_step.as_ref().map(ToString::to_string), Some(first), "{name}");
+    }
+}
+
+#[test]
+fn a_dyno_that_needs_a_person_decides_the_next_step() {
+    let mut story = Story::new();
+    story.give_up(1).wait(seconds(3));
+    let give_up = story.messages[0].paragraphs().remove(0);
+    assert!(give_up.ends_with("To restart it once more: heroku ps:restart web.1 -a acme"), "{give_up}");
+    assert!(give_up.contains("If a release brought it: heroku rollback -a acme."), "{give_up}");
+    // Another dyno of the formation is restarted, and the first one is still given up.
+    story.restart(2).wait(minutes(2));
+    let update = story.messages.last().expect("a message").paragraphs().remove(0);
+    assert!(update.starts_with("What to do: "), "{update}");
+}
+
+#[test]
+fn a_dry_run_leaves_the_restart_to_a_person() {
+    let mut story = Story::new();
+    story.r14(1, Action::Restart { dry_run: true, formation: 2 }).wait(minutes(1));
+    let expect = "What to do: restart it by hand if it needs that, because this is a dry run: \
+                  heroku ps:restart web.1 -a acme";
+    assert_eq!(story.messages[0].paragraphs()[0], expect);
+}
+
+/// Nothing was wrong before a person's restart, or one before Heroku's own, so it cannot have helped.
+#[test]
+fn a_restart_without_an_error_did_not_help() {
+    let above = minutes(16 * 60);
+    for (rule, measure) in [("quiet", Measure::Uptime { above }), (MANUAL, Measure::default())] {
+        for dynos in [1, 2] {
+            let mut story = Story::new();
+            for index in 1..=dynos {
+                let restart = Action::Restart { dry_run: false, formation: 2 };
+                story.decide(Some(web(index)), rule, restart, Evidence { measure, ..Evidence::default() });
+            }
+            (1..=dynos).for_each(|index| _ = story.accepted(index));
+            story.wait(seconds(12));
+            (1..=dynos).for_each(|index| _ = story.back(index, 12, false));
+            story.wait(minutes(60));
+            let closed = story.messages.last().expect("a message");
+            let title = match dynos {
+                1 => "acme web.1: back after 12s",
+                _ => "acme web (2 dynos): restarted and up again, in 5m 12s",
+            };
+            assert_eq!((closed.phase, closed.title.as_str()), (Phase::Closed, title));
+            assert!(!closed.body.join(" ").contains("helped"), "{:?}", closed.body);
+        }
+    }
 }
 
 #[test]

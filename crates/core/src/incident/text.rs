@@ -5,13 +5,13 @@ use std::time::Duration;
 use crate::api::ApiError;
 use crate::codes;
 use crate::ident::{AppName, DynoName};
+use crate::incident::effect::{ended, of_quota, proven};
 use crate::incident::kind::Kind;
-use crate::incident::message::{DynoReport, Improved, Phase, RestartEffect, quota_megabytes};
+use crate::incident::message::{DynoReport, Phase};
 use crate::incident::state::{State, Subject, Words};
 use crate::limits;
-use crate::record::{MANUAL, Measure, MemoryReading, titled};
+use crate::record::{MANUAL, Measure, titled};
 use crate::time::spoken;
-use crate::traffic::Figures;
 
 /// The title and the paragraphs of an incident of dynos.
 pub(super) fn dyno_incident(
@@ -118,29 +118,6 @@ fn reason(dynos: &[DynoReport]) -> String {
     }
 }
 
-fn ended(dynos: &[DynoReport], open_for: Duration) -> String {
-    let proofs: Vec<&RestartEffect> = dynos.iter().filter_map(|dyno| dyno.proof.as_ref()).collect();
-    if let ([dyno], [proof]) = (dynos, proofs.as_slice()) {
-        let back = match dyno.out_for {
-            Some(out_for) => format!("back after {}", spoken(out_for)),
-            None => "back".to_owned(),
-        };
-        return match proof.helped {
-            Improved::Yes => format!("{back}, and it helped"),
-            Improved::No => format!("{back}, but it did not help"),
-            Improved::Unknown => back,
-        };
-    }
-    let helped = proofs.iter().filter(|proof| proof.helped == Improved::Yes).count();
-    match proofs.len() {
-        0 => format!("resolved after {}", spoken(open_for)),
-        all if helped == all => {
-            format!("resolved after {}: the restart helped all {all} dynos", spoken(open_for))
-        }
-        some => format!("resolved after {}: the restart helped {helped} of {some} dynos", spoken(open_for)),
-    }
-}
-
 fn short_cause(dyno: &DynoReport) -> String {
     match dyno.code {
         Some(code) => code.to_string(),
@@ -166,7 +143,7 @@ pub(super) fn dyno(dyno: &DynoReport, state: &State, no_help: Option<Duration>, 
     }
     sentences.extend(done(state, dyno.out_for, now));
     match (&dyno.proof, no_help) {
-        (Some(proof), _) => sentences.push(proven(proof, dyno.memory)),
+        (Some(proof), _) => sentences.extend(proven(proof, dyno)),
         (None, Some(after)) => {
             let after = spoken(after);
             sentences.push(format!(
@@ -210,9 +187,9 @@ fn done(state: &State, out_for: Option<Duration>, now: Duration) -> Option<Strin
         }
         State::DryRun => "Would have been restarted (dry run).".to_owned(),
         State::Failed { text, is_ours: false, .. } => {
-            format!("{}. It needs a person's attention.", capitalised(text))
+            format!("{}.", capitalised(text))
         }
-        State::Failed { text, .. } => format!("The restart failed: {text}. It needs a person's attention."),
+        State::Failed { text, .. } => format!("The restart failed: {text}."),
         State::GivenUp { text, .. } => format!("{}.", capitalised(text)),
         State::Gone => "The dyno no longer exists: it was scaled down.".to_owned(),
         State::Heard => return None,
@@ -223,41 +200,6 @@ fn done(state: &State, out_for: Option<Duration>, now: Duration) -> Option<Strin
         State::Restarting { .. } => "It is being restarted.".to_owned(),
         State::Notified => "No action: this rule only sends notifications.".to_owned(),
     })
-}
-
-fn proven(proof: &RestartEffect, reported: Option<MemoryReading>) -> String {
-    let mut sentences = vec![match (proof.helped, proof.back_after) {
-        (Improved::Yes, _) => {
-            format!("It helped: the error did not come back within {}.", spoken(proof.watched_for))
-        }
-        (Improved::No, Some(after)) => {
-            format!("It did not help: the error came back after {}.", spoken(after))
-        }
-        (Improved::No, None) => "It did not help.".to_owned(),
-        (Improved::Unknown, _) => "No data since the restart; unknown whether it helped.".to_owned(),
-    }];
-    let (before, after) = (proof.before.unwrap_or_default(), proof.after.unwrap_or_default());
-    match (before.memory.or(reported), after.memory) {
-        (Some(before), Some(after)) => {
-            sentences.push(format!("Memory: {} → {}.", of_quota(before), of_quota(after)));
-        }
-        (Some(before), None) => {
-            sentences.push(format!("Memory: {} before, not reported since.", of_quota(before)));
-        }
-        (None, _) => {}
-    }
-    if before.requests > 0 && after.requests > 0 {
-        let rates = |what: &str, of: fn(&Figures) -> u64| {
-            let share = |figures: &Figures| percent(of(figures), figures.requests);
-            format!("{what}: {} → {}.", share(&before), share(&after))
-        };
-        sentences.push(rates("5xx responses", |figures| figures.errors));
-        sentences.push(rates("H12 timeouts", |figures| figures.timeouts));
-    }
-    if let (Some(before), Some(after)) = (before.p95, after.p95) {
-        sentences.push(format!("Service time (p95): {} → {}.", short(before), short(after)));
-    }
-    sentences.join(" ")
 }
 
 /// The title and the paragraphs of an outage.
@@ -333,7 +275,7 @@ pub(super) fn suspect(
     let names = list(dynos.iter().map(DynoName::to_string));
     let body = format!(
         "{names} reported errors within {} of {release} (most recently {code}), but not in the hour before. \
-         If the release is the cause, restarts will not help for long: consider `heroku rollback`.",
+         If the release is the cause, restarts will not help for long.",
         spoken(age)
     );
     (title, vec![body])
@@ -364,25 +306,6 @@ fn list(names: impl ExactSizeIterator<Item = String>) -> String {
     let more = names.len().saturating_sub(limits::MESSAGE_NAMES_MAX);
     let first = names.take(limits::MESSAGE_NAMES_MAX).collect::<Vec<_>>().join(", ");
     if more > 0 { format!("{first} and {more} more") } else { first }
-}
-
-/// `646 MB of 512 MB (126%)`.
-fn of_quota(memory: MemoryReading) -> String {
-    let quota = quota_megabytes(memory).map_or_else(String::new, |quota| format!(" of {quota} MB"));
-    let (used, percent) = ((memory.used.hundredths + 50) / 100, (memory.permille + 5) / 10);
-    format!("{used} MB{quota} ({percent}%)")
-}
-
-/// A share, to a tenth of a per cent.
-fn percent(count: u64, of: u64) -> String {
-    let permille = count * 1000 / of.max(1);
-    format!("{}.{}%", permille / 10, permille % 10)
-}
-
-/// `180ms`, `4.2s`.
-fn short(span: Duration) -> String {
-    let ms = span.as_millis();
-    if ms < 1000 { format!("{ms}ms") } else { format!("{}.{}s", ms / 1000, ms % 1000 / 100) }
 }
 
 fn capitalised(text: &str) -> String {

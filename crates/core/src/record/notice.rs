@@ -46,7 +46,7 @@ impl fmt::Display for NoticeKind {
             Self::GaveUp { useless, until, verdict, .. } => write!(
                 f,
                 "gave up on this dyno: {}{}. It is not restarted until {} or the next \
-                 release, and needs a person's attention",
+                 release",
                 no_help(*useless),
                 told(*verdict),
                 to_the_second(*until)

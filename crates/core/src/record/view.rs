@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::api::DynoInfo;
 use crate::ident::AppName;
-use crate::record::{Action, Decision, Evidence, MemoryReading, Outcome, RestartResult};
+use crate::record::{Action, Decision, Evidence, MANUAL, MemoryReading, Outcome, RestartResult};
 
 /// One decision as a JSON object.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -136,6 +136,14 @@ impl DecisionView {
         }
     }
 
+    /// The label of a refusal because restarts of the dyno did not help.
+    pub const GIVEN_UP: &'static str = "given_up";
+
+    /// Whether it is news: not one more refusal, unless a dyno was given up or a person had asked.
+    pub fn is_news(&self) -> bool {
+        self.decision != Word::Hold || self.code == Self::GIVEN_UP || self.rule == MANUAL
+    }
+
     /// Whether `later`, the next decision about the same dyno, repeats this refusal and can be folded into
     /// it.
     pub fn repeats(&self, later: &Self) -> bool {
@@ -225,7 +233,8 @@ impl MemoryView {
 
 impl fmt::Display for MemoryView {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}MB ({:.1}% of its quota)", self.used_mb, self.percent)
+        // Rounded like `MemoryReading`.
+        write!(f, "{} MB ({:.1}% of its quota)", (self.used_mb + 0.5).floor(), self.percent)
     }
 }
 
@@ -290,7 +299,7 @@ mod tests {
         let line = r#""error":"R14","line_at":"2026-01-02T03:04:05Z","lines":1"#;
         let evidence = format!(r#""evidence":{{{line},{memory}}}"#);
         let tail = r#""count":1,"last_at":"2026-01-02T03:04:05Z","outcome":null"#;
-        let dry = "R14 (Memory quota exceeded) at 646MB (126.2% of its quota) (dry run: nothing is sent)";
+        let dry = "R14 (Memory quota exceeded) at 646 MB (126.2% of its quota) (dry run: nothing is sent)";
         let hold = "this dyno is already being restarted";
         let shown = "2026-01-02 03:04:05Z acme web.2";
         let head =

@@ -389,14 +389,15 @@ fn a_restart_that_turns_out_after_a_stop_not_to_have_happened_ends_no_row() {
 /// the cool-down for the restarts before that word.
 #[test]
 fn a_persons_word_starts_the_counts_anew_for_the_process_that_finds_it_carried_out() {
-    for (is_forced, may_restart) in [(true, true), (false, false)] {
+    for (rule, is_forced, may_restart) in [(MANUAL, true, true), (MANUAL, false, true), ("r14", false, false)]
+    {
         let mut bench = Bench::new(generous(), 1);
         let wall = bench.now.wall;
         let claim = OpenClaim {
             attempt_id: AttemptId(5),
             app: APP,
             target: bench.api[0].clone(),
-            rule: MANUAL.into(),
+            rule: rule.into(),
             is_forced,
             accepted_at: None,
         };
@@ -406,7 +407,7 @@ fn a_persons_word_starts_the_counts_anew_for_the_process_that_finds_it_carried_o
         bench.input(Input::Restore(past));
         assert_eq!(times(&bench, "web.1 accepted"), 1, "{:#?}", bench.timeline);
         errs_for(&mut bench, "web.1", mins(12));
-        assert_eq!(!bench.deletes.is_empty(), may_restart, "{is_forced}: {:#?}", bench.timeline);
+        assert_eq!(!bench.deletes.is_empty(), may_restart, "{rule} {is_forced}: {:#?}", bench.timeline);
     }
 }
 
