@@ -14,7 +14,7 @@ use dynowarden_core::api::{ClaimRefusal, DynoInfo};
 use dynowarden_core::codes::Code;
 use dynowarden_core::days::verdict::Verdict;
 use dynowarden_core::engine::RuleHit;
-use dynowarden_core::engine::restore::{PendingCause, PendingRestart, RestoredState};
+use dynowarden_core::engine::restore::{PendingCause, PendingRestart, RestoredGiveUp, RestoredState};
 use dynowarden_core::engine::status::PauseStatus;
 use dynowarden_core::event::{DynoState, Megabytes};
 use dynowarden_core::ident::{AppId, DynoName};
@@ -521,8 +521,14 @@ pub async fn restored_state_has_what_the_promises_need(test_store: TestStore) {
         (ACME, "web.6".to_owned(), at(41), None, Usefulness::NeverHappened),
     ];
     assert_eq!(restarts, expect);
-    let given_up: Vec<_> = given_up.iter().map(|it| (it.dyno.to_string(), it.until, it.release)).collect();
-    assert_eq!(given_up, [("web.2".to_owned(), at(21_600), Some(7))]);
+    let shown = |given_up: &[RestoredGiveUp]| -> Vec<_> {
+        given_up.iter().map(|it| (it.dyno.to_string(), it.at, it.until, it.release)).collect()
+    };
+    let in_force = ("web.2".to_owned(), at(20), at(21_600), Some(7));
+    let over = ("web.3".to_owned(), at(20), at(50), Some(7));
+    assert_eq!(shown(given_up), [in_force.clone(), over]);
+    let lately = store.past(Duration::from_secs(30), at(100)).await.expect("a past");
+    assert_eq!((shown(&lately.given_up), lately.restarts), (vec![in_force], vec![]));
     let shown: Vec<_> = pauses.iter().map(|it| (it.app, it.until, &*it.reason, it.by.as_deref())).collect();
     let by = Some(PAUSED_BY);
     assert_eq!(shown, [(None, at(400), "a move", by), (Some(OTHER), at(500), "a sale", by)]);
@@ -535,8 +541,6 @@ pub async fn restored_state_has_what_the_promises_need(test_store: TestStore) {
     let mut released = request(10, "web.2", 1);
     released.seen.release = Some(8);
     store.claim(&released, at(100)).await.expect("another release is another chance");
-
-    assert_eq!(store.past(Duration::from_secs(30), at(100)).await.expect("a past").restarts, []);
     store.close().await;
 }
 
