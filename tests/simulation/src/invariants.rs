@@ -416,6 +416,7 @@ impl Invariants {
         let ours = self.out.iter().filter(|place| place.0 == app && is_shown(place)).map(|(_, name)| name);
         let ours: BTreeSet<DynoName> = engaged.chain(ours).cloned().collect();
         self.promises.spares((app, &seen.name), (list, &ours), &self.plans[app].policy, now)?;
+        self.promises.claimed(app, &seen.name, is_forced);
         self.engaged.push((holder, app, seen.name.clone()));
         attempt.claimed = Some(seen.clone());
         attempt.claim_granted = false;

@@ -32,6 +32,8 @@ pub struct Promises {
 struct Place {
     /// When a person's word was last accepted.
     forced_at: Option<Timestamp>,
+    /// Whether the last claim was for a person's word.
+    claims_forced: bool,
     /// When the daemon last gave it up.
     gave_up_at: Option<Timestamp>,
     /// When the API last accepted a DELETE.
@@ -305,6 +307,11 @@ impl Promises {
         }
     }
 
+    /// The daemon asked for a claim.
+    pub fn claimed(&mut self, app: usize, dyno: &DynoName, is_forced: bool) {
+        self.places.entry((app, dyno.clone())).or_default().claims_forced = is_forced;
+    }
+
     /// The daemon found that a DELETE was not carried out.
     pub fn ignored(&mut self, app: usize, dyno: &DynoName) {
         let place = self.places.entry((app, dyno.clone())).or_default();
@@ -324,7 +331,8 @@ impl Promises {
             }
             (_, at) => {
                 let at = at.unwrap_or(now);
-                place.assume(Some(Sent { at, is_forced: false, by_memory: false, instance: None }));
+                let is_forced = place.claims_forced;
+                place.assume(Some(Sent { at, is_forced, by_memory: false, instance: None }));
             }
         }
     }
