@@ -204,8 +204,7 @@ impl Invariants {
     /// Notes a sample of memory, with its total and quota. The instance is unknown if another app wrote it.
     pub fn sample_line(
         &mut self,
-        app: usize,
-        dyno: DynoName,
+        (app, dyno): (usize, DynoName),
         instance: Option<InstanceId>,
         (total, quota): (Megabytes, Megabytes),
         at: Timestamp,
@@ -227,7 +226,7 @@ impl Invariants {
                 Fact::Error { dyno: Some(dyno), .. } => self.promises.foreign_error(app, dyno, *at),
                 Fact::Release { .. } => self.promises.released(app, now),
                 Fact::Sample { dyno, total, quota, .. } => {
-                    self.sample_line(app, dyno.clone(), None, (*total, *quota), *at);
+                    self.sample_line((app, dyno.clone()), None, (*total, *quota), *at);
                 }
                 _ => {}
             }

@@ -329,7 +329,7 @@ impl Simulation {
             };
             if let (Some(total), Some(quota)) = (value("sample#memory_total="), value("sample#memory_quota="))
             {
-                self.invariants.sample_line(app, dyno, line.instance, (total, quota), line.at);
+                self.invariants.sample_line((app, dyno), line.instance, (total, quota), line.at);
             }
         }
         let is_sample = line.text.starts_with(b"source=") || line.text.starts_with(b"at=");

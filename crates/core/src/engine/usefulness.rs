@@ -35,8 +35,8 @@ impl Engine {
         } else {
             dyno.restarts.accepted.add(now, rate, now);
         }
-        // One that helped, or of which nothing is known, ends the row of those that did not help. Nothing will
-        // be known of one that no error led to.
+        // One that helped, or of which nothing is known, ends the row of those that did not help. Nothing
+        // will be known of one that no error led to.
         let ends_row = dyno.restarts.last.as_ref().is_some_and(|last| last.usefulness.ends_row());
         if ends_row || judged_by.is_none() {
             dyno.restarts.useless = 0;
