@@ -289,7 +289,11 @@ impl Liveness {
                 up_at > at && up_at <= was
             })
         };
-        let failed_at = |other: &Dyno| promises.failed_at(app, &other.name, policy);
+        // A DELETE without an answer may be carried out until it counts as carried out.
+        let failed_at = |other: &Dyno| {
+            let failed_at = promises.failed_at(app, &other.name, policy)?;
+            Some(promises.noted_at(app, &other.name).map_or(failed_at, |noted_at| noted_at.max(failed_at)))
+        };
         if out.iter().filter_map(|other| failed_at(other)).any(|at| !has_booted_since(at)) {
             return Some("our restart failed");
         }

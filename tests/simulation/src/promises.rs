@@ -152,12 +152,13 @@ impl Promises {
             place.down_since.get_or_insert(blip.map_or(now, |(start, _)| start));
             return;
         }
-        if let Some(start) = place.down_since.take() {
-            place.was_down = Some((start, now));
+        let was_down = place.down_since.take();
+        place.was_down = was_down.map(|start| (start, now)).or(place.was_down);
+        // With preboot, the old instance is up until the new one is.
+        if place.booted.replace(dyno.id) != Some(dyno.id) || was_down.is_some() {
             let booted = self.booted_at.entry((app, dyno.name.process_type().clone())).or_insert(now);
             *booted = (*booted).max(dyno.updated_at);
         }
-        place.booted = Some(dyno.id);
         if let Some(last) = place.taken.last_mut()
             && last.up.is_none()
             && dyno.created_at >= last.at

@@ -230,27 +230,34 @@ impl Engine {
         }
         let (now, mono) = (self.now, self.mono());
         let restarts = &mut self.dyno_mut(key).restarts;
-        let gave_up_at = if given_up.until > now.wall {
-            mono
-        } else {
-            // Over: the next restart is the one try after it, or was, and then the next give-up is longer.
-            let age = since(given_up.at, now.wall);
-            let at =
-                SignedDuration::try_from(age).map_or(SignedDuration::MIN, |age| mono.saturating_sub(age));
-            let is_tried = restarts.last.as_ref().is_some_and(|last| last.accepted > at);
-            let is_cleared =
-                matches!((given_up.release, restarts.release), (Some(of), Some(now)) if of != now);
-            if is_cleared || is_tried && restarts.useless == 0 {
-                return;
+        // If it seems to come, our clock is behind. Both times are by the clock of the store.
+        let is_over = given_up.until <= now.wall || given_up.at > now.wall;
+        let tried = restarts.last.as_ref().filter(|last| is_over && last.accepted_at > given_up.at);
+        let gave_up_at = match tried {
+            // The one try after it. If that did not help, the next give-up is longer.
+            Some(last) => {
+                let is_cleared =
+                    matches!((given_up.release, restarts.release), (Some(of), Some(now)) if of != now);
+                if is_cleared || restarts.useless == 0 {
+                    return;
+                }
+                last.accepted.saturating_sub(SignedDuration::from_nanos(1))
             }
-            at
+            None if given_up.until > now.wall => mono,
+            None => {
+                let age = since(given_up.at, now.wall);
+                let at =
+                    SignedDuration::try_from(age).map_or(SignedDuration::MIN, |age| mono.saturating_sub(age));
+                restarts.last.as_ref().map_or(at, |last| at.max(last.accepted))
+            }
         };
+        let until = if tried.is_some() { now.wall } else { given_up.until };
         restarts.give_ups = given_up.times;
         restarts.gave_up_at = Some(gave_up_at);
         restarts.release = given_up.release.or(restarts.release);
         restarts.given_up = Some(GivenUp {
-            until: now.mono.saturating_add(since(now.wall, given_up.until)),
-            until_at: given_up.until,
+            until: now.mono.saturating_add(since(now.wall, until)),
+            until_at: until,
             // There may have been a release in the meantime.
             look_again: now.mono,
         });

@@ -422,6 +422,29 @@ fn a_release_while_no_process_ran_is_looked_for() {
     assert_eq!(bench.deletes.len(), 1, "{:#?}", bench.timeline);
 }
 
+/// Found by the simulation: to a clock a month behind, a give-up that was over seemed to be in force and newer
+/// than the try after it, so that the cool-down was not doubled once the clock was right.
+#[test]
+fn a_clock_that_is_behind_makes_no_old_give_up_new() {
+    let mut bench = Bench::new(generous(), 1);
+    let wall = bench.now.wall;
+    let restarts = [600, 570, 500, 11].map(|ago| restored(wall, ago, Usefulness::Useless)).to_vec();
+    let given_up = vec![RestoredGiveUp {
+        app: APP,
+        dyno: dyno("web.1"),
+        at: earlier(wall, mins(490)),
+        until: earlier(wall, mins(130)),
+        release: Some(7),
+        times: 1,
+    }];
+    bench.now.wall = earlier(wall, mins(31 * 24 * 60));
+    bench.input(Input::Restore(RestoredState { restarts, given_up, ..RestoredState::default() }));
+    bench.now.wall = wall;
+    bench.pass(mins(11));
+    errs_for(&mut bench, "web.1", mins(4));
+    assert!(bench.deletes.is_empty(), "{:#?}", bench.timeline);
+}
+
 /// The clock was set back after the person's word, so that later restarts come before it.
 #[test]
 fn restarts_count_although_a_persons_word_seems_to_be_newer() {
