@@ -72,6 +72,8 @@ struct Attempt {
     /// The newest line before the DELETE.
     line_at: Option<Timestamp>,
     is_sent: bool,
+    /// How far the clock was off at the start of the process that sent the DELETE.
+    born_skew: SignedDuration,
     decided_at: Option<Timestamp>,
 }
 
@@ -473,6 +475,7 @@ impl Invariants {
         );
         attempt.claim_granted = false;
         attempt.is_sent = true;
+        attempt.born_skew = self.born_skew;
         attempt.decided_at = Some(clock.now);
         let Some((inspected, _)) = &attempt.inspected else { return Err(format!("DELETE of {dyno} unseen")) };
         if let Some(reported) = self.reported_leaving.get(&(app, dyno.clone())) {
@@ -518,7 +521,7 @@ impl Invariants {
             hold!(hit.created_at >= inspected.at, "{name}: DELETE of another instance than was looked at");
         }
 
-        self.within_the_rate(holder.0, app, &name, attempt.is_forced, clock)?;
+        self.within_the_rate(holder, app, &name, attempt.is_forced, clock)?;
         self.promises.carried_out(app, &name, attempt.is_forced, now);
         let place = self.places.entry((app, name.clone())).or_default();
         // The daemon may have learnt before the effect that it counts as carried out.
@@ -539,7 +542,7 @@ impl Invariants {
     #[expect(clippy::too_many_arguments, reason = "the facts of one moment, and each is of another kind")]
     fn within_the_rate(
         &mut self,
-        life: u32,
+        holder: Holder,
         app: usize,
         name: &DynoName,
         is_forced: bool,
@@ -548,12 +551,13 @@ impl Invariants {
         if is_forced {
             return Ok(());
         }
+        let born_skew = self.attempts.get(&holder).map_or(self.born_skew, |attempt| attempt.born_skew);
         let policy = self.plans[app].policy.clone();
         let place = self.places.entry((app, name.clone())).or_default();
         // Times that another process stored were by a clock that may have been set since.
         let seems = |restart: &Restart| {
-            let set = self.born_skew.checked_sub(restart.skew).unwrap_or_default();
-            let drift = if restart.holder.0 == life { SignedDuration::ZERO } else { set };
+            let set = born_skew.checked_sub(restart.skew).unwrap_or_default();
+            let drift = if restart.holder.0 == holder.0 { SignedDuration::ZERO } else { set };
             since(restart.at, clock.now) + Duration::try_from(drift).unwrap_or_default()
         };
         if let Some(last) = place.restarts.last() {

@@ -605,9 +605,17 @@ fn a_dyno_is_not_given_up_while_a_release_rolls_out() {
             bench.events(vec![Fact::Release { version: Some(8) }]);
         }
         plateau(&mut bench, mins(3));
-        let count = |what: &str| bench.timeline.iter().filter(|line| line.ends_with(what)).count();
-        let told = (count("web.1 no_help"), count("notice give_up"));
-        assert_eq!(told, (3, usize::from(!is_released)), "{:#?}", bench.timeline);
+        let told = |bench: &Bench| {
+            let count = |what: &str| bench.timeline.iter().filter(|line| line.ends_with(what)).count();
+            (count("web.1 no_help"), count("notice give_up"))
+        };
+        let expect = (3, usize::from(!is_released));
+        assert_eq!(told(&bench), expect, "{:#?}", bench.timeline);
+        // The next look still shows the old release.
+        let looks = bench.calls;
+        plateau(&mut bench, mins(15));
+        assert!(bench.calls > looks);
+        assert_eq!(told(&bench), expect, "{:#?}", bench.timeline);
     }
 }
 

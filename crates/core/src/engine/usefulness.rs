@@ -196,7 +196,8 @@ impl Engine {
         let releases_seen = self.app(key.app).releases_seen;
         let now = self.cautious_now();
         let restarts = &mut self.dyno_mut(key).restarts;
-        restarts.releases_seen = releases_seen;
+        // A release that rolls out may have yet to reach the dyno.
+        let is_released = std::mem::replace(&mut restarts.releases_seen, releases_seen) != releases_seen;
         restarts.is_unseen = false;
         restarts.under_release(release);
         match &mut restarts.given_up {
@@ -206,7 +207,7 @@ impl Engine {
             // One more try.
             given_up => *given_up = None,
         }
-        if self.is_give_up_due(key) {
+        if !is_released && self.is_give_up_due(key) {
             self.give_up(key);
         }
     }
