@@ -268,12 +268,15 @@ impl Invariants {
     /// Whether something forbids restarts or seems to, or did a minute ago.
     pub fn is_or_was_forbidden(&self, app: usize, clock: Clock) -> bool {
         let was = Clock { now: earlier(clock.now, secs(60)), ..clock };
-        let seems_paused =
-            |of: Option<usize>| self.pauses.get(&of).is_some_and(|paused| paused.seems_until > was.now);
         self.forbidden(app, clock).is_some()
             || self.forbidden(app, was).is_some()
-            || seems_paused(None)
-            || seems_paused(Some(app))
+            || self.seems_paused(app, was.now)
+    }
+
+    /// Whether the present process takes the app for paused.
+    fn seems_paused(&self, app: usize, now: Timestamp) -> bool {
+        let is_so = |of: Option<usize>| self.pauses.get(&of).is_some_and(|paused| paused.seems_until > now);
+        is_so(None) || is_so(Some(app))
     }
 
     /// Whether `max_restarts` may be used up, claims included that came to nothing.
@@ -354,7 +357,11 @@ impl Invariants {
             hold!(dry_run == self.plans[app].dry_run, "{dyno}: dry run and not are mixed up");
             // Whether an order is a person's word shows when the claim is made.
             let is_forced = &*decision.rule == MANUAL;
-            if let Some(what) = self.forbidden(app, clock).filter(|what| !is_forced || *what == "paused") {
+            // A dry run claims nothing, and only a claim reads the pause once more. The real store also holds a
+            // pause that seems over until the clock is confirmed.
+            let is_over = |what: &&str| dry_run && *what == "paused" && !self.seems_paused(app, clock.now);
+            let forbidden = self.forbidden(app, clock).filter(|what| !is_over(what));
+            if let Some(what) = forbidden.filter(|what| !is_forced || *what == "paused") {
                 return Err(format!("a restart of {dyno} was decided while {what}"));
             }
         }

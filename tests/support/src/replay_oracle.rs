@@ -172,6 +172,12 @@ fn may_end_in_a_mark(msg: &[u8]) -> bool {
     msg.trim_ascii_end().last().is_some_and(|last| b">;\\".contains(last)) || has_break(msg)
 }
 
+/// Whether a dyno's message stands behind something else, which text lines are not read with.
+fn has_message_within(msg: &[u8]) -> bool {
+    let messages = [&b"Error R1"[..], b"Process running mem=", b"State changed from "];
+    messages.iter().any(|message| memchr::memmem::rfind(msg, message).is_some_and(|at| at > 0))
+}
+
 /// The lines of a file, at times of their own, lead to the same decisions in whatever order they are written.
 fn check_order(items: &[Read]) {
     let is_text = |text: &[u8]| !text.iter().any(|octet| matches!(octet, b'\n' | b'\r' | 0x1b | b'[' | b']'));
@@ -179,7 +185,8 @@ fn check_order(items: &[Read]) {
     let entries =
         entries.filter(|entry| is_text(&entry.app) && is_text(&entry.procid) && is_text(&entry.msg));
     let entries = entries.filter(|entry| entry.app == b"heroku" || entry.app == b"app");
-    let entries = entries.filter(|entry| !may_end_in_a_mark(&entry.msg)).take(60);
+    let entries =
+        entries.filter(|entry| !may_end_in_a_mark(&entry.msg) && !has_message_within(&entry.msg)).take(60);
     let lines: Vec<Vec<u8>> = (0..)
         .zip(entries)
         .map(|(place, entry): (i64, _)| {
@@ -239,7 +246,7 @@ fn check_written_again(item: &Read) {
         && !app.is_empty()
         && !procid.is_empty()
         && !msg.contains(&b'[')
-        && (app == b"app" || !may_end_in_a_mark(msg))
+        && (app == b"app" || !may_end_in_a_mark(msg) && !has_message_within(msg))
         && (app == b"heroku" || app == b"app");
     if is_text && is_plain && msg.len() < 60_000 {
         let written = [at.to_string().as_bytes(), b" ", app, b"[", procid, b"]: ", msg].concat();

@@ -240,7 +240,8 @@ impl Archive {
                 Err(why) => return unread(why),
             };
         let Shown { system, time, app, procid, msg, .. } = shown;
-        if app == b"heroku" && has_front(msg) {
+        // A router line has paths, which are whatever a client asks for.
+        if app == b"heroku" && DynoRef::parse(procid).is_some() && has_front(msg) {
             return unread(Why::Message);
         }
         let line = Line::shown(time, app, procid, msg);
