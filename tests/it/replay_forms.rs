@@ -171,6 +171,9 @@ fn a_message_with_something_in_front_of_it_is_reported() {
     }
     let run = format!("{AT} heroku[web.1]: Starting process with command `x Error R14`\n");
     assert!(!replay("-", "", run.as_bytes()).err.contains("not read"));
+    // A client asks for any path.
+    let router = format!("{AT} heroku[router]: at=info method=GET path=\"/?q=Error R14\" dyno=web.1\n");
+    assert!(!replay("-", "", router.as_bytes()).err.contains("not read"));
 }
 
 #[test]
