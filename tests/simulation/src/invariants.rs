@@ -357,8 +357,8 @@ impl Invariants {
             hold!(dry_run == self.plans[app].dry_run, "{dyno}: dry run and not are mixed up");
             // Whether an order is a person's word shows when the claim is made.
             let is_forced = &*decision.rule == MANUAL;
-            // A dry run claims nothing, and only a claim reads the pause once more. The real store also holds a
-            // pause that seems over until the clock is confirmed.
+            // A dry run claims nothing, and only a claim reads the pause once more. The real store also holds
+            // a pause that seems over until the clock is confirmed.
             let is_over = |what: &&str| dry_run && *what == "paused" && !self.seems_paused(app, clock.now);
             let forbidden = self.forbidden(app, clock).filter(|what| !is_over(what));
             if let Some(what) = forbidden.filter(|what| !is_forced || *what == "paused") {

@@ -422,8 +422,8 @@ fn a_release_while_no_process_ran_is_looked_for() {
     assert_eq!(bench.deletes.len(), 1, "{:#?}", bench.timeline);
 }
 
-/// Found by the simulation: to a clock a month behind, a give-up that was over seemed to be in force and newer
-/// than the try after it, so that the cool-down was not doubled once the clock was right.
+/// Found by the simulation: to a clock a month behind, a give-up that was over seemed to be in force and
+/// newer than the try after it, so that the cool-down was not doubled once the clock was right.
 #[test]
 fn a_clock_that_is_behind_makes_no_old_give_up_new() {
     let mut bench = Bench::new(generous(), 1);
