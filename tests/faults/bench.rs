@@ -1,4 +1,8 @@
 //! One simulated Heroku with dynos that err all the time, one daemon, and a judge of its actions.
+//!
+//! Usually each process errs by another rule than the one before it, so that every restart has helped as far
+//! as anybody can tell. With the same error again, every dyno is given up after its third restart, and most
+//! faults would meet a daemon that has nothing to do.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
@@ -9,9 +13,10 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use dynowarden_core::event::DynoState;
-use dynowarden_core::ident::{AppName, DynoName};
+use dynowarden_core::ident::{AppName, DynoName, InstanceId};
 use heroku_sim::app::AppSpec;
 use heroku_sim::dyno::DynoPlan;
+use heroku_sim::line::LogLine;
 use heroku_sim::rng::Chance;
 use heroku_sim::sender::{Chaos, DrainPolicy};
 use heroku_sim::server::{SimHeroku, SimOptions};
@@ -85,6 +90,13 @@ pub(crate) const DYNOS: [(&str, u32); 9] = [
     ("shop", 3),
 ];
 
+/// One rule for each of [`ERRORS`].
+const RULES: &str = r#"[
+    {name = "memory-quota-exceeded", on = ["R14"], do = "restart"},
+    {name = "memory-quota-vastly-exceeded", on = ["R15"], do = "restart"}]"#;
+
+const ERRORS: [&str; 2] = ["Error R14 (Memory quota exceeded)", "Error R15 (Memory quota vastly exceeded)"];
+
 /// The daemon's settings, much shorter than the defaults.
 pub(crate) fn bounds() -> Bounds {
     Bounds {
@@ -92,6 +104,7 @@ pub(crate) fn bounds() -> Bounds {
         min_uptime: Duration::from_secs(1),
         settle: Duration::from_secs(1),
         max_restarts: (1000, Duration::from_secs(3600)),
+        give_up_after: None,
     }
 }
 
@@ -110,6 +123,8 @@ impl Bench {
 
     /// The same with another logplex policy.
     pub(crate) async fn begin_with(seed: u64, bounds: Bounds, chaos: Chaos) -> Self {
+        // Where restarts are to be useless, every process logs the same error.
+        let errors = if bounds.give_up_after.is_some() { &ERRORS[..1] } else { &ERRORS[..] };
         let mut chance = Chance::new(seed);
         let drains = DrainPolicy { chaos, nodes: 2, ..DrainPolicy::default() };
         let options = SimOptions { drains, seed: chance.draw(), ..SimOptions::default() };
@@ -133,6 +148,7 @@ impl Bench {
             ("DYNOWARDEN_HEROKU__REQUEST_TIMEOUT", "1s".to_owned()),
             // A line that says that the platform acts counts for this long, if the line that ends it is lost.
             ("DYNOWARDEN_POLICY__BOOT_TIMEOUT", "30s".to_owned()),
+            ("DYNOWARDEN_RULE", RULES.to_owned()),
             ("DYNOWARDEN_POLICY__COOLDOWN", format!("{}s", bounds.cooldown.as_secs())),
             ("DYNOWARDEN_POLICY__MIN_UPTIME", format!("{}s", bounds.min_uptime.as_secs())),
             ("DYNOWARDEN_POLICY__SETTLE", format!("{}s", bounds.settle.as_secs())),
@@ -141,7 +157,7 @@ impl Bench {
         let judge = Arc::new(Mutex::new(Judge::new(bounds, Others::None)));
         let storm = Arc::new(Storm::default());
         tokio::spawn(watch(Arc::clone(&heroku), Arc::clone(&judge)));
-        tokio::spawn(blow(Arc::clone(&heroku), Arc::clone(&storm), chance.split()));
+        tokio::spawn(blow(Arc::clone(&heroku), Arc::clone(&storm), errors, chance.split()));
         Self {
             chance,
             directory,
@@ -341,24 +357,55 @@ async fn watch(heroku: Arc<SimHeroku>, judge: Arc<Mutex<Judge>>) {
 
 /// Makes every dyno err two or three times a second; one that is not up errs now and then, as its old process
 /// would.
-async fn blow(heroku: Arc<SimHeroku>, storm: Arc<Storm>, mut chance: Chance) {
+async fn blow(
+    heroku: Arc<SimHeroku>,
+    storm: Arc<Storm>,
+    errors: &'static [&'static str],
+    mut chance: Chance,
+) {
+    let mut errors = ErrorsByProcess { errors, newest: BTreeMap::new() };
     loop {
         pause(chance.span(Duration::from_millis(200), Duration::from_millis(600))).await;
         if !storm.is_on.load(Ordering::Relaxed) {
             continue;
         }
-        let erring: Vec<(AppName, DynoName)> = heroku.see(|platform, _| {
+        let erring: Vec<(AppName, DynoName, &str)> = heroku.see(|platform, _| {
             let dynos = DYNOS.iter().map(|&(name, index)| (app(name), web(index)));
-            let is_up = |(app, name): &(AppName, DynoName)| {
-                let dyno = platform.world.dyno(app, &name.to_string());
-                dyno.is_some_and(|dyno| dyno.state == DynoState::Up) || chance.hits(100)
+            let error = |(app, name): (AppName, DynoName)| {
+                let dyno = platform.world.dyno(&app, &name.to_string());
+                let up = dyno.filter(|dyno| dyno.state == DynoState::Up).map(|dyno| dyno.id);
+                let error = errors.of((app.clone(), name.clone()), up);
+                (up.is_some() || chance.hits(100)).then_some((app, name, error))
             };
-            dynos.filter(is_up).collect()
+            dynos.filter_map(error).collect()
         });
-        for (app, dyno) in erring {
-            heroku.emit_r14(&app, &dyno);
+        for (app, dyno, error) in erring {
+            heroku.emit(LogLine::heroku(app, dyno.to_string(), error, heroku.now()));
             storm.errors.fetch_add(1, Ordering::Relaxed);
         }
+    }
+}
+
+/// The error that each process logs: the next one after its predecessor's.
+#[derive(Debug)]
+struct ErrorsByProcess {
+    errors: &'static [&'static str],
+    newest: BTreeMap<(AppName, DynoName), (InstanceId, usize)>,
+}
+
+impl ErrorsByProcess {
+    /// The error of a dyno whose process `up` is up, or else of the last one that was.
+    fn of(&mut self, dyno: (AppName, DynoName), up: Option<InstanceId>) -> &'static str {
+        let known = self.newest.get(&dyno).copied();
+        let index = match (known, up) {
+            (Some((id, index)), Some(up)) if id != up => (index + 1) % self.errors.len(),
+            (Some((_, index)), _) => index,
+            (None, _) => 0,
+        };
+        if let Some(id) = up {
+            self.newest.insert(dyno, (id, index));
+        }
+        self.errors[index]
     }
 }
 

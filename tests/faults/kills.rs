@@ -40,36 +40,52 @@ pub(crate) async fn run(end: End, seed: u64, lives: u32) -> Result<Vec<Row>, Bro
     Ok(bench.rows)
 }
 
-/// Kills with few restarts allowed. In the end every dyno has had all of its restarts or is given up for
+/// Kills with few restarts allowed. In the end every dyno has had all of its restarts or is left alone for
 /// those that may have happened, and none has had more.
 pub(crate) async fn run_to_the_last_restart(most: usize, seed: u64, lives: u32) -> Result<Vec<Row>, Broken> {
-    let name = format!("kill -9, at most {most} restarts");
     let mut bounds = bounds();
     bounds.max_restarts.0 = most;
     let mut bench = Bench::begin(seed, bounds).await;
+    run_to_the_end(&mut bench, &format!("kill -9, at most {most} restarts"), most, lives).await?;
+    Ok(bench.rows)
+}
+
+async fn run_to_the_end(bench: &mut Bench, name: &str, most: usize, lives: u32) -> Result<(), Broken> {
     bench.start();
     bench.storm(true);
-    end_lives(&mut bench, End::Kill, lives).await?;
+    end_lives(bench, End::Kill, lives).await?;
     bench.start();
     let began = Instant::now();
-    while !DYNOS.iter().all(|&(app, dyno)| is_over(&bench, app, dyno, most)) {
-        bench.fail_if_broken(&name)?;
+    while !DYNOS.iter().all(|&(app, dyno)| is_over(bench, app, dyno, most)) {
+        bench.fail_if_broken(name)?;
         if began.elapsed() > RECOVERY_MAX {
             return Err(format!("{name}: some dynos are neither restarted nor given up"));
         }
         pause(Duration::from_millis(500)).await;
     }
-    // All restarts are used up: the judge would report any further one.
-    pause(bounds.cooldown * 2).await;
-    bench.fail_if_broken(&name)?;
+    // No dyno may be restarted any more: the judge would report it.
+    pause(bounds().cooldown * 2).await;
+    bench.fail_if_broken(name)?;
     let (errors, deletes, restarts) = bench.counts();
     if restarts * 2 < (most * DYNOS.len()) as u64 {
         return Err(format!("{name}: only {restarts} restarts were made"));
     }
-    let row = bench.row(&name);
+    let row = bench.row(name);
     (row.times, row.struck) = (lives, u64::from(lives));
     (row.errors, row.deletes, row.restarts) = (errors, deletes, restarts);
     row.notes.insert(format!("of {} allowed, and none more", most * DYNOS.len()));
+    Ok(())
+}
+
+/// Kills while no restart helps. Each dyno is given up after the restarts that may be tried, whatever was
+/// forgotten at a kill.
+pub(crate) async fn run_to_the_give_up(seed: u64, lives: u32) -> Result<Vec<Row>, Broken> {
+    // The default of `give_up_after`.
+    let most = 3;
+    let mut bounds = bounds();
+    bounds.give_up_after = Some(most);
+    let mut bench = Bench::begin(seed, bounds).await;
+    run_to_the_end(&mut bench, "kill -9, no restart helps", most, lives).await?;
     Ok(bench.rows)
 }
 

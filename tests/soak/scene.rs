@@ -38,6 +38,7 @@ pub(crate) const BOUNDS: Bounds = Bounds {
     min_uptime: Duration::from_secs(30),
     settle: Duration::from_secs(3),
     max_restarts: (12, Duration::from_secs(1800)),
+    give_up_after: None,
 };
 
 pub(crate) struct App {

@@ -18,6 +18,8 @@ pub struct Bounds {
     pub min_uptime: Duration,
     pub settle: Duration,
     pub max_restarts: (usize, Duration),
+    /// The most restarts of a dyno, in a world in which no restart helps.
+    pub give_up_after: Option<usize>,
 }
 
 /// What else replaces dynos in this world.
@@ -144,7 +146,7 @@ impl Judge {
 
     /// Checks a restart of the daemon that took effect at this place.
     fn restarted(&mut self, key: &(AppName, DynoName), at: Timestamp) {
-        let Bounds { cooldown, min_uptime, settle, max_restarts: (max, within) } = self.bounds;
+        let Bounds { cooldown, min_uptime, settle, max_restarts: (max, within), give_up_after } = self.bounds;
         let name = format!("{} of {}", key.1, key.0);
         let is_out = |place: &Place| place.ours && place.up_since.is_none_or(|up| later(up, settle) > at);
         for (other, place) in &self.places {
@@ -167,6 +169,11 @@ impl Judge {
         let recent = place.restarts.iter().filter(|&&before| since(before, at) < within).count();
         if recent >= max {
             self.broken.push(format!("{name} was restarted {recent} times and again at {at}"));
+        }
+        if give_up_after.is_some_and(|most| place.restarts.len() >= most) {
+            let useless = place.restarts.len();
+            self.broken
+                .push(format!("{name} was restarted at {at} after {useless} restarts that did not help"));
         }
         place.restarts.push_back(at);
         self.restarts += 1;
