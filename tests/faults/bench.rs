@@ -93,9 +93,34 @@ pub(crate) const DYNOS: [(&str, u32); 9] = [
 /// One rule for each of [`ERRORS`].
 const RULES: &str = r#"[
     {name = "memory-quota-exceeded", on = ["R14"], do = "restart"},
-    {name = "memory-quota-vastly-exceeded", on = ["R15"], do = "restart"}]"#;
+    {name = "request-timeout", on = ["H12"], do = "restart"}]"#;
 
-const ERRORS: [&str; 2] = ["Error R14 (Memory quota exceeded)", "Error R15 (Memory quota vastly exceeded)"];
+const ERRORS: [DynoError; 2] = [DynoError::MemoryQuota, DynoError::RequestTimeout];
+
+#[derive(Clone, Copy, Debug)]
+enum DynoError {
+    /// R14, by the dyno.
+    MemoryQuota,
+    /// H12, by the router about the dyno.
+    RequestTimeout,
+}
+
+impl DynoError {
+    fn line(self, app: AppName, dyno: &DynoName, at: Timestamp) -> LogLine {
+        match self {
+            Self::MemoryQuota => {
+                LogLine::heroku(app, dyno.to_string(), "Error R14 (Memory quota exceeded)", at)
+            }
+            Self::RequestTimeout => {
+                let text = format!(
+                    "at=error code=H12 desc=\"Request timeout\" method=GET path=\"/\" host=x request_id=1 \
+                     fwd=\"192.0.2.1\" dyno={dyno} connect=0ms service=30000ms status=503 bytes=0 protocol=https"
+                );
+                LogLine::heroku(app, "router", text, at)
+            }
+        }
+    }
+}
 
 /// The daemon's settings, much shorter than the defaults.
 pub(crate) fn bounds() -> Bounds {
@@ -357,19 +382,14 @@ async fn watch(heroku: Arc<SimHeroku>, judge: Arc<Mutex<Judge>>) {
 
 /// Makes every dyno err two or three times a second; one that is not up errs now and then, as its old process
 /// would.
-async fn blow(
-    heroku: Arc<SimHeroku>,
-    storm: Arc<Storm>,
-    errors: &'static [&'static str],
-    mut chance: Chance,
-) {
+async fn blow(heroku: Arc<SimHeroku>, storm: Arc<Storm>, errors: &'static [DynoError], mut chance: Chance) {
     let mut errors = ErrorsByProcess { errors, newest: BTreeMap::new() };
     loop {
         pause(chance.span(Duration::from_millis(200), Duration::from_millis(600))).await;
         if !storm.is_on.load(Ordering::Relaxed) {
             continue;
         }
-        let erring: Vec<(AppName, DynoName, &str)> = heroku.see(|platform, _| {
+        let erring: Vec<(AppName, DynoName, DynoError)> = heroku.see(|platform, _| {
             let dynos = DYNOS.iter().map(|&(name, index)| (app(name), web(index)));
             let error = |(app, name): (AppName, DynoName)| {
                 let dyno = platform.world.dyno(&app, &name.to_string());
@@ -380,7 +400,7 @@ async fn blow(
             dynos.filter_map(error).collect()
         });
         for (app, dyno, error) in erring {
-            heroku.emit(LogLine::heroku(app, dyno.to_string(), error, heroku.now()));
+            heroku.emit(error.line(app, &dyno, heroku.now()));
             storm.errors.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -389,13 +409,13 @@ async fn blow(
 /// The error that each process logs: the next one after its predecessor's.
 #[derive(Debug)]
 struct ErrorsByProcess {
-    errors: &'static [&'static str],
+    errors: &'static [DynoError],
     newest: BTreeMap<(AppName, DynoName), (InstanceId, usize)>,
 }
 
 impl ErrorsByProcess {
     /// The error of a dyno whose process `up` is up, or else of the last one that was.
-    fn of(&mut self, dyno: (AppName, DynoName), up: Option<InstanceId>) -> &'static str {
+    fn of(&mut self, dyno: (AppName, DynoName), up: Option<InstanceId>) -> DynoError {
         let known = self.newest.get(&dyno).copied();
         let index = match (known, up) {
             (Some((id, index)), Some(up)) if id != up => (index + 1) % self.errors.len(),
