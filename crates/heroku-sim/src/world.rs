@@ -154,6 +154,17 @@ impl World {
         self.dynos.values().filter(move |dyno| dyno.listed && dyno.app == *app)
     }
 
+    /// A number that changes whenever the list of dynos does, or the preboot of an app. Most steps of the
+    /// world change neither.
+    pub fn fingerprint(&self) -> u64 {
+        let mix = |sum: u64, part: u64| (sum.rotate_left(5) ^ part).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let of_apps = self.apps.values().fold(0, |sum, app| mix(sum, u64::from(app.spec.preboot)));
+        self.dynos.iter().filter(|(_, dyno)| dyno.listed).fold(of_apps, |sum, (key, dyno)| {
+            let times = [dyno.created_at, dyno.updated_at].map(|at| at.as_microsecond().cast_unsigned());
+            [*key, dyno.state as u64, times[0], times[1], dyno.release].into_iter().fold(sum, mix)
+        })
+    }
+
     /// The newest instance at a place, by name, or a listed instance, by id.
     pub fn dyno(&self, app: &AppName, name_or_id: &str) -> Option<&Dyno> {
         let newest = |name| self.dynos.get(self.apps.get(app)?.current.get(&name)?);

@@ -26,6 +26,8 @@ pub struct Promises {
     /// Apps with preboot, whose old instances write under the same name for minutes.
     preboot: BTreeSet<usize>,
     released_at: HashMap<usize, Timestamp>,
+    /// The list of dynos at the last look, if a second look at the same list would show nothing new.
+    seen: Option<u64>,
 }
 
 #[derive(Debug, Default)]
@@ -125,6 +127,10 @@ pub struct Request<'a> {
 impl Promises {
     /// Looks at every dyno. Must be called before the world goes on.
     pub fn look(&mut self, plans: &[AppPlan], world: &World, now: Timestamp) {
+        let list = world.fingerprint();
+        if self.seen.replace(list) == Some(list) {
+            return;
+        }
         for (app, plan) in plans.iter().enumerate() {
             if world.app(plan.name.as_str()).is_some_and(|app| app.spec.preboot) {
                 self.preboot.insert(app);
@@ -232,6 +238,7 @@ impl Promises {
     }
 
     pub fn died(&mut self, now: Timestamp) {
+        self.seen = None;
         self.died_at = Some(now);
         // It may not have lived to write down what it had just learnt.
         for place in self.places.values_mut() {
@@ -242,11 +249,13 @@ impl Promises {
     }
 
     pub fn released(&mut self, app: usize, now: Timestamp) {
+        self.seen = None;
         self.released_at.insert(app, now);
     }
 
     /// A DELETE is sent.
     pub fn sends(&mut self, request: Request<'_>, policy: &Policy, world: &Dyno, now: Timestamp) -> Verdicts {
+        self.seen = None;
         let Request { app, dyno, is_forced, rule, drift } = request;
         hold!(!world.is_one_off, "DELETE of {dyno}, a one-off dyno");
         let needed = if is_forced { Duration::ZERO } else { self.wait_after_last(app, dyno, policy) };
@@ -288,6 +297,7 @@ impl Promises {
 
     /// The API itself answered a DELETE, or it was surely not sent.
     pub fn answered(&mut self, app: usize, dyno: &DynoName, is_accepted: bool, now: Timestamp) {
+        self.seen = None;
         let place = self.places.entry((app, dyno.clone())).or_default();
         let open = place.open.take();
         if is_accepted {
@@ -299,6 +309,7 @@ impl Promises {
     /// The daemon found that the dyno is up after a restart. Another instance may have been up for moments
     /// between two polls, or while the daemon was down: the one that it sees is the new dyno for it.
     pub fn found_up(&mut self, app: usize, dyno: &DynoName, instance: InstanceId, up_since: Timestamp) {
+        self.seen = None;
         let place = self.places.entry((app, dyno.clone())).or_default();
         if let Some(last) = place.taken.last_mut()
             && last.useless_at.is_none()
@@ -310,11 +321,13 @@ impl Promises {
 
     /// The daemon asked for a claim.
     pub fn claimed(&mut self, app: usize, dyno: &DynoName, is_forced: bool) {
+        self.seen = None;
         self.places.entry((app, dyno.clone())).or_default().claims_forced = is_forced;
     }
 
     /// The daemon found that a DELETE was not carried out.
     pub fn ignored(&mut self, app: usize, dyno: &DynoName) {
+        self.seen = None;
         let place = self.places.entry((app, dyno.clone())).or_default();
         place.taken.pop_if(|last| last.is_assumed);
     }
@@ -322,6 +335,7 @@ impl Promises {
     /// The daemon learnt that a restart was accepted, or counts it as accepted. `claimed_at` is its last
     /// claim.
     pub fn noted(&mut self, app: usize, dyno: &DynoName, claimed_at: Option<Timestamp>, now: Timestamp) {
+        self.seen = None;
         let place = self.places.entry((app, dyno.clone())).or_default();
         place.noted_at = Some(now);
         // The answer was lost, and something else replaced the instance. Or the process died before it sent
@@ -340,6 +354,7 @@ impl Promises {
 
     /// A DELETE is carried out.
     pub fn carried_out(&mut self, app: usize, dyno: &DynoName, is_forced: bool, now: Timestamp) {
+        self.seen = None;
         let place = self.places.entry((app, dyno.clone())).or_default();
         place.forced_at = place.forced_at.max(Some(now).filter(|_| is_forced));
         let open_at = place.open.as_ref().map(|open| open.at);
@@ -433,6 +448,7 @@ impl Promises {
         policy: &Policy,
         now: Timestamp,
     ) -> Verdicts {
+        self.seen = None;
         self.places.entry((app, dyno.clone())).or_default().gave_up_at = Some(now);
         let useless = self.useless(app, dyno, |taken| taken.useless_at);
         // After a give-up there is one more try.
