@@ -4,6 +4,7 @@
 //! replica judges the same process type at the same time.
 
 use std::cmp::Reverse;
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use sqlx::AnyConnection;
@@ -12,7 +13,7 @@ use crate::store::claim_row::Row;
 use crate::store::dialect::Dialect;
 use crate::store::replica_counts;
 use crate::store::rows::{
-    DecisionRow, WriteContext, attempt, attempt_number, micros, span_micros, timestamp,
+    DecisionRow, WriteContext, attempt, attempt_number, did_not_help, micros, span_micros, timestamp,
 };
 use dynowarden_core::api::{ClaimRefusal, DynoInfo};
 use dynowarden_core::ident::{AppId, DynoName};
@@ -31,6 +32,8 @@ pub struct ClaimRequest {
     pub is_forced: bool,
     /// Dynos of the type that are out for so long that they no longer count as out.
     pub broken: Vec<DynoName>,
+    /// How soon the error was back after the last restart, if that did not help; written with the claim.
+    pub useless_after: Option<Duration>,
     /// The decision to restart, written with the claim; none if it is on record already.
     pub decision: Option<Box<Decision>>,
     /// The part of the app's policy that claims depend on.
@@ -100,6 +103,9 @@ pub(super) async fn claim(
     let seen = &request.seen;
     if let Some(refusal) = judged.refusal {
         return Ok(Err(refusal));
+    }
+    if let Some(after) = request.useless_after {
+        did_not_help(app, &dyno, after).execute(&mut *to).await?;
     }
     sqlx::query(CLAIM)
         .bind(attempt(claimant.holder, request.attempt_id))
@@ -421,6 +427,7 @@ mod tests {
             },
             is_forced,
             broken: Vec::new(),
+            useless_after: None,
             decision: None,
             bounds: Bounds {
                 boot_timeout: Duration::from_secs(180),

@@ -262,7 +262,16 @@ const BACK: &str = "\
 const NOT_BACK: &str = "\
     UPDATE dynowarden_restarts SET result = $3, text = $4 WHERE holder = $1 AND attempt_number = $2";
 
-/// The last accepted restart of the dyno.
+/// The last accepted restart of a dyno did not help: the error was back after that time.
+pub(super) fn did_not_help(app: &str, dyno: &str, after: Duration) -> Statement {
+    let result = RestartResult::NoHelp { after };
+    sqlx::query(NO_HELP)
+        .bind(app.to_owned())
+        .bind(dyno.to_owned())
+        .bind(result.label())
+        .bind(clean(result.to_string()))
+}
+
 const NO_HELP: &str = "\
     UPDATE dynowarden_restarts SET result = $3, text = $4 \
     WHERE app = $1 AND dyno = $2 AND accepted_at = \
@@ -292,11 +301,7 @@ async fn write_outcome(
         }
         RestartResult::NotBack { .. } | RestartResult::DownAgain { .. } => set(NOT_BACK),
         // The process that learns it need not be the one that restarted the dyno.
-        RestartResult::NoHelp { .. } => sqlx::query(NO_HELP)
-            .bind(app.to_string())
-            .bind(dyno.to_string())
-            .bind(result.label())
-            .bind(clean(result.to_string())),
+        RestartResult::NoHelp { after } => did_not_help(app.as_str(), &dyno.to_string(), *after),
         RestartResult::Gone
         | RestartResult::Ignored { .. }
         | RestartResult::Refused(_)

@@ -197,7 +197,7 @@ impl Simulation {
         for key in keys {
             match self.agenda.remove(&key) {
                 Some(Due::Written { write, .. }) => self.store.write(write),
-                Some(Due::ClaimWritten { row, .. }) => self.claim_written(*row),
+                Some(Due::ClaimWritten { row, did_not_help, .. }) => self.claim_written(*row, did_not_help),
                 _ => {}
             }
         }
@@ -224,8 +224,13 @@ impl Simulation {
         effects.into_iter().try_for_each(|effect| self.carry_out(effect))
     }
 
-    pub(super) fn claim_written(&mut self, row: Row) {
+    /// `did_not_help` is about the last restart before.
+    pub(super) fn claim_written(&mut self, row: Row, did_not_help: bool) {
         let (app, dyno) = (row.app.0 as usize, row.target.name.clone());
+        if did_not_help {
+            self.store.write(Write::NoHelp { app: row.app, dyno: dyno.clone() });
+            self.invariants.promises.wrote_useless(app, &dyno);
+        }
         let row = self.store.claim(row);
         self.invariants.claim_written(row, app, &dyno, self.now);
     }
@@ -318,8 +323,9 @@ impl Simulation {
                 self.figures.did("orders_decisions", decisions.len() as u64);
                 Ok(())
             }
-            Effect::Claim { attempt_id, app, seen, is_forced, decision, .. } => {
-                self.claim(attempt_id, app, (seen, is_forced), decision.map(|decision| decision.rule))
+            Effect::Claim { attempt_id, app, seen, is_forced, useless_after, decision, .. } => {
+                let rule = decision.map(|decision| decision.rule);
+                self.claim((attempt_id, app), (seen, is_forced), rule, useless_after.is_some())
             }
             Effect::Delete { attempt_id, app, dyno } => {
                 let app = app.0 as usize;
@@ -372,10 +378,10 @@ impl Simulation {
 
     fn claim(
         &mut self,
-        attempt_id: AttemptId,
-        app: AppId,
+        (attempt_id, app): (AttemptId, AppId),
         (seen, is_forced): (DynoInfo, bool),
         rule: Option<Arc<str>>,
+        did_not_help: bool,
     ) -> Result<(), Wrong> {
         let (life, place) = (self.life, app.0 as usize);
         let claims = self.invariants.claims((life, attempt_id), place, (&seen, is_forced), self.now);
@@ -398,7 +404,7 @@ impl Simulation {
                 usefulness: Usefulness::Unknown,
                 has_ended: false,
             };
-            self.plan_in(commit, Due::ClaimWritten { life, row: Box::new(row) });
+            self.plan_in(commit, Due::ClaimWritten { life, row: Box::new(row), did_not_help });
         } else if self.store.is_away {
             self.figures.fault("claim_unanswered");
         }

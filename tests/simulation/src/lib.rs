@@ -102,6 +102,8 @@ enum Due {
     ClaimWritten {
         life: u32,
         row: Box<store::Row>,
+        /// The last restart before.
+        did_not_help: bool,
     },
     Event(Event),
     /// A request reaches the status page.
@@ -348,9 +350,9 @@ impl Simulation {
             Due::Arrives(id) => self.arrives(id),
             Due::Broken(id) => self.broken(id),
             Due::ClaimAnswered { life, attempt_id, answer } => self.claim_answered(life, attempt_id, answer),
-            Due::ClaimWritten { life, row } => {
+            Due::ClaimWritten { life, row, did_not_help } => {
                 if self.is_alive(life) {
-                    self.claim_written(*row);
+                    self.claim_written(*row, did_not_help);
                 }
                 Ok(())
             }

@@ -84,6 +84,8 @@ struct Taken {
     useless_at: Option<Timestamp>,
     /// When the daemon received such a line.
     heard_at: Option<Timestamp>,
+    /// The daemon has surely written that it did not help.
+    is_written: bool,
 }
 
 impl Taken {
@@ -97,6 +99,7 @@ impl Taken {
             up: None,
             useless_at: None,
             heard_at: None,
+            is_written: false,
         }
     }
 }
@@ -237,6 +240,14 @@ impl Promises {
         }
     }
 
+    /// The daemon wrote that the last restart did not help.
+    pub fn wrote_useless(&mut self, app: usize, dyno: &DynoName) {
+        if let Some(last) = self.places.get_mut(&(app, dyno.clone())).and_then(|place| place.taken.last_mut())
+        {
+            last.is_written = true;
+        }
+    }
+
     pub fn died(&mut self, now: Timestamp) {
         self.seen = None;
         self.died_at = Some(now);
@@ -244,7 +255,7 @@ impl Promises {
         for place in self.places.values_mut() {
             place.accepted_at = place.accepted_at.filter(|at| since(*at, now) > secs(2));
             let Some(last) = place.taken.last_mut() else { continue };
-            last.heard_at = last.heard_at.filter(|at| since(*at, now) > secs(2));
+            last.heard_at = last.heard_at.filter(|at| last.is_written || since(*at, now) > secs(2));
         }
     }
 
@@ -365,8 +376,9 @@ impl Promises {
         };
         let assumed = place.taken.pop_if(|last| last.is_assumed && is_same(last));
         // What the daemon found in the meantime is found.
-        let (useless_at, heard_at) =
-            assumed.as_ref().map_or((None, None), |assumed| (assumed.useless_at, assumed.heard_at));
+        let (useless_at, heard_at, is_written) = assumed.as_ref().map_or((None, None, false), |assumed| {
+            (assumed.useless_at, assumed.heard_at, assumed.is_written)
+        });
         let (sent_at, by_memory, old) = match (&place.open, assumed) {
             (Some(open), _) => (open.at, open.by_memory, open.instance),
             (None, Some(assumed)) => (assumed.sent_at, assumed.by_memory, assumed.old),
@@ -382,6 +394,7 @@ impl Promises {
             up: None,
             useless_at,
             heard_at,
+            is_written,
         });
     }
 

@@ -111,6 +111,7 @@ pub fn request(attempt_id: u64, name: &str, generation: u64) -> ClaimRequest {
         seen: seen(name, generation),
         is_forced: false,
         broken: Vec::new(),
+        useless_after: None,
         decision: None,
         bounds: bounds(),
     }
@@ -639,6 +640,31 @@ pub async fn the_next_process_takes_over_the_claims_of_a_dead_one(test_store: Te
     assert_eq!(shown.decisions[0].outcome.as_ref().expect("an outcome").result, "back");
     let again = store.past(Duration::from_secs(7200), now).await.expect("a past");
     assert_eq!((again.claims.len(), again.restarts.len()), (0, 2));
+    store.close().await;
+}
+
+/// A kill right after a claim loses what was to be written before it.
+pub async fn a_claim_keeps_that_the_last_restart_did_not_help(test_store: TestStore) {
+    if !test_store.outlives {
+        return;
+    }
+    let store = test_store.open().await;
+    store.claim(&request(1, "web.1", 0), at(0)).await.expect("a claim");
+    store.write(&accepted(at(1), "web.1", 1), at(1));
+    store.write(&back(at(9), "web.1", 1), at(9));
+    assert!(store.flush(Duration::from_secs(10)).await, "the record is written");
+    let after = Duration::from_secs(20);
+    let again = ClaimRequest { useless_after: Some(after), ..request(2, "web.1", 1) };
+    refused(&store, &again, at(10)).await;
+    let found = async |store: &Store| {
+        let past = store.past(Duration::from_secs(7200), at(1300)).await.expect("a past");
+        past.restarts.iter().map(|it| it.usefulness).collect::<Vec<_>>()
+    };
+    assert_eq!(found(&store).await, [Usefulness::Unknown]);
+    store.claim(&again, at(1300)).await.expect("a claim");
+    store.close().await;
+    let store = test_store.open().await;
+    assert_eq!(found(&store).await, [Usefulness::Useless]);
     store.close().await;
 }
 

@@ -121,6 +121,8 @@ pub(super) struct LastRestart {
     pub accepted: SignedDuration,
     /// Whether it helped.
     pub usefulness: Usefulness,
+    /// How soon the error was back, if this process found that it did not help.
+    pub useless_after: Option<Duration>,
     /// Whether a sample of the new instance was below the limit when the error should have been back.
     pub was_low: bool,
     /// The errors of that rule since, as long as they follow each other closely.

@@ -239,7 +239,6 @@ pub enum Input {
 }
 
 /// Every kind of work that the engine can ask for.
-#[expect(clippy::large_enum_variant, reason = "nearly all are records, and each is moved once or twice")]
 #[derive(Clone, Debug, PartialEq)]
 pub enum Effect {
     /// Answer a person's request.
@@ -257,6 +256,10 @@ pub enum Effect {
         is_forced: bool,
         /// Dynos of the type that are out for so long that they no longer count as out.
         broken: Vec<DynoName>,
+        /// How soon the error was back after the dyno's last restart, if that did not help. It is recorded
+        /// before, and written with the claim once more: without it, the process after a kill would begin
+        /// another row of restarts that do not help.
+        useless_after: Option<Duration>,
         /// The decision to restart, written with the claim, so that no restart lacks its reason. It is on
         /// record once it comes as [`Effect::Record`]; returning the claim also withdraws it. None if it is
         /// on record already.

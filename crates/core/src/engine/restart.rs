@@ -275,7 +275,18 @@ impl Engine {
         }
         let (attempt_id, is_forced) = (attempt.request.id, attempt.request.cause.is_forced());
         let decision = attempt.draft.clone();
-        self.effects.push(Effect::Claim { attempt_id, app: key.app, seen, is_forced, broken, decision });
+        let last = self.dyno_mut(key).restarts.last.as_ref();
+        let useless_after = last.and_then(|last| last.useless_after);
+        let app = key.app;
+        self.effects.push(Effect::Claim {
+            attempt_id,
+            app,
+            seen,
+            is_forced,
+            broken,
+            useless_after,
+            decision,
+        });
         self.put(key, attempt);
     }
 

@@ -214,6 +214,7 @@ impl Engine {
                 back_at: restart.back_at,
                 was_low: false,
                 usefulness: restart.usefulness,
+                useless_after: None,
                 judged_by: restart.rule.clone().filter(|_| restart.usefulness == Usefulness::Unknown),
                 unread: None,
                 errors: None,

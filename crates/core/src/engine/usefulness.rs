@@ -48,6 +48,7 @@ impl Engine {
             back_at: None,
             was_low: false,
             usefulness: Usefulness::Unknown,
+            useless_after: None,
             accepted: now,
             judged_by,
             unread: None,
@@ -116,6 +117,7 @@ impl Engine {
         restarts.often = None;
         if let Some(last) = &mut restarts.last {
             last.usefulness = Usefulness::Useless;
+            last.useless_after = Some(after);
         }
         // Otherwise this process may run another release, with which the counts start anew. The next look
         // shows it.
