@@ -72,7 +72,7 @@ mod series {
         support::series::hours_that_are_over_become_blocks(super::test_store().await).await;
     }
 
-    /// The server looks every minute whether to vacuum; here it does so every four hours of the simulated time.
+    /// The server looks every minute whether to vacuum; here it is told to every four simulated hours.
     async fn on_disk(is_bad: bool) -> (i64, f64) {
         const DYNOS: u32 = 20;
         let test_store = super::test_store().await;

@@ -42,8 +42,8 @@ const LOCK: &str = "SELECT pg_try_advisory_xact_lock($1)";
 /// Any number but that of another lock.
 const FOLD_LOCK: i64 = 0x6479_6e6f_666f_6c64;
 
-/// Puts hours of blocks that are over together, at most one block of a series, and keeps each series within its
-/// bound. `hour` is the present one. Returns the number of rows that are gone.
+/// Puts hours of blocks that are over together, at most one block of a series, and keeps each series within
+/// its bound. `hour` is the present one. Returns the number of rows that are gone.
 pub(super) async fn fold(
     dialect: Dialect,
     keep: Duration,
@@ -102,8 +102,8 @@ fn add(place: i64, packed: &[u8], to: &mut Block) {
     }
 }
 
-/// What a row with so much packed in it takes of SQLite's pages, which do not share a row that fits into one, and
-/// of the index. A row of PostgreSQL takes about as much.
+/// What a row with so much packed in it takes of SQLite's pages, which do not share a row that fits into one,
+/// and of the index. A row of PostgreSQL takes about as much.
 fn on_disk(octets: i64) -> i64 {
     const PAGE: i64 = 4096;
     const ROOM: i64 = 4080;

@@ -235,8 +235,8 @@ fn bad_hour(seed: u64) -> Hour {
     hour
 }
 
-/// Writes sixteen days of so many dynos as they pass, and returns the days of one dyno that are left. `vacuum` is
-/// called once a block.
+/// Writes sixteen days of so many dynos as they pass, and returns the days of one dyno that are left.
+/// `vacuum` is called once a block.
 pub async fn sixteen_days(test: &TestStore, dynos: u32, is_bad: bool, vacuum: impl AsyncFn()) -> f64 {
     let (first, last) = (first_hour(), first_hour() + 16 * 24);
     let time = |hour: i64| later(start(), Duration::from_secs((hour - first).unsigned_abs() * 3600));

@@ -990,8 +990,8 @@ pub async fn the_sixth_schema_is_migrated(test_store: TestStore) {
     execute(&url, &format!("{}{version}", changes.concat())).await;
     let (now, until) = (start().as_microsecond(), at(7200).as_microsecond());
     let hour = start().as_second() / 3600;
-    // Two steps of web.1 with 7 and 9 requests, as that program packed them, under the number that it worked out
-    // from the names.
+    // Two steps of web.1 with 7 and 9 requests, as that program packed them, under the number that it worked
+    // out from the names.
     let series = 83748269793010_i64;
     let packed = if url.starts_with("sqlite") { "X'01030004070409'" } else { "'\\x01030004070409'" };
     let rows = format!(
