@@ -68,6 +68,41 @@ mod series {
     }
 
     #[tokio::test]
+    async fn hours_that_are_over_become_blocks() {
+        support::series::hours_that_are_over_become_blocks(super::test_store().await).await;
+    }
+
+    /// The server looks every minute whether to vacuum; here it is told to every four simulated hours.
+    async fn on_disk(is_bad: bool) -> (i64, f64) {
+        const DYNOS: u32 = 20;
+        let test_store = super::test_store().await;
+        let url = test_store.url();
+        let vacuum = async || {
+            for table in ["dynowarden_hours", "dynowarden_blocks"] {
+                support::store::execute(&url, &format!("VACUUM {table}")).await;
+            }
+        };
+        let days = support::series::sixteen_days(&test_store, DYNOS, is_bad, vacuum).await;
+        let size = |table: &str| format!("pg_total_relation_size('dynowarden_{table}')");
+        let sizes = ["series", "hours", "blocks"].map(size).join(" + ");
+        (support::store::number(&url, &format!("SELECT {sizes}")).await / i64::from(DYNOS), days)
+    }
+
+    #[tokio::test]
+    async fn two_weeks_of_a_busy_dyno_take_at_most_64_kib() {
+        let (octets, days) = on_disk(false).await;
+        println!("{octets} octets, {days} days");
+        assert!((20_000..=65_536).contains(&octets) && (14.0..14.7).contains(&days), "{octets}, {days} days");
+    }
+
+    #[tokio::test]
+    async fn the_oldest_hours_of_a_dyno_on_bad_days_make_room() {
+        let (octets, days) = on_disk(true).await;
+        println!("{octets} octets, {days} days");
+        assert!((20_000..=65_536).contains(&octets) && (6.0..14.0).contains(&days), "{octets}, {days} days");
+    }
+
+    #[tokio::test]
     async fn requests_by_endpoint_are_kept() {
         support::series::requests_by_endpoint_are_kept(super::test_store().await).await;
     }
@@ -350,6 +385,11 @@ async fn connection_errors_contain_no_secret() {
     }
     let unknown = error(&format!("postgres://dynowarden:canary@{address}/postgres?passwrod=canary")).await;
     assert!(unknown.contains("rejects the login"), "{unknown}");
+}
+
+#[tokio::test]
+async fn the_sixth_schema_is_migrated() {
+    suite::the_sixth_schema_is_migrated(test_store().await).await;
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@
 //! one process at a time.
 
 mod app_ids;
+mod blocks;
 mod claim_row;
 pub mod claims;
 mod database;

@@ -19,7 +19,7 @@ pub(super) enum SchemaError {
 
 /// All schema changes, in order; a schema's version is the number of changes applied. A released one is never
 /// changed.
-const MIGRATIONS: [&str; 9] = [
+const MIGRATIONS: [&str; 10] = [
     include_str!("../../migrations/0001_record.sql"),
     include_str!("../../migrations/0002_memory_after_restart.sql"),
     include_str!("../../migrations/0003_names.sql"),
@@ -29,6 +29,7 @@ const MIGRATIONS: [&str; 9] = [
     include_str!("../../migrations/0007_up_since.sql"),
     include_str!("../../migrations/0008_evidence.sql"),
     include_str!("../../migrations/0009_pause_asked_by.sql"),
+    include_str!("../../migrations/0010_series_blocks.sql"),
 ];
 
 pub(super) const VERSION: i64 = MIGRATIONS.len() as i64;

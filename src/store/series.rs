@@ -1,13 +1,14 @@
-//! Series: an hour of a dyno in a row.
+//! Series: an hour of a dyno in a row, and older ones in blocks.
 
 use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 use sqlx::{AnyConnection, AnyPool, Row as _};
 
 use crate::store::Store;
+use crate::store::blocks::block_of;
 use crate::store::error::StoreAway;
 use dynowarden_core::days::history::AppHistory;
-use dynowarden_core::days::pack;
+use dynowarden_core::days::pack::{self, HOURS_PER_BLOCK, Hour};
 use dynowarden_core::ident::{AppName, DynoName, DynoRef};
 use dynowarden_core::limits;
 
@@ -59,15 +60,22 @@ const SAVE: &str = "\
 
 const APPS: &str = "SELECT DISTINCT app FROM dynowarden_series ORDER BY app";
 
+/// One statement, or hours that are put into a block meanwhile would be read twice or not at all.
 const READ: &str = "\
-    SELECT s.dyno, h.hour, h.packed FROM dynowarden_series s \
-    JOIN dynowarden_hours h ON h.series = s.series \
-    WHERE s.app = $1 AND h.hour >= $2 ORDER BY h.hour";
+    SELECT s.dyno, 0 AS is_block, h.hour AS number, h.packed FROM dynowarden_series s \
+    JOIN dynowarden_hours h ON h.series = s.series WHERE s.app = $1 AND h.hour >= $2 \
+    UNION ALL \
+    SELECT s.dyno, 1, b.block, b.packed FROM dynowarden_series s \
+    JOIN dynowarden_blocks b ON b.series = s.series WHERE s.app = $1 AND b.block >= $3 \
+    ORDER BY is_block DESC, number";
 
 const READ_ONE: &str = "\
-    SELECT s.dyno, h.hour, h.packed FROM dynowarden_series s \
-    JOIN dynowarden_hours h ON h.series = s.series \
-    WHERE s.series IN ($1, $2) AND h.hour >= $3 ORDER BY h.hour";
+    SELECT s.dyno, 0 AS is_block, h.hour AS number, h.packed FROM dynowarden_series s \
+    JOIN dynowarden_hours h ON h.series = s.series WHERE s.series IN ($1, $4) AND h.hour >= $2 \
+    UNION ALL \
+    SELECT s.dyno, 1, b.block, b.packed FROM dynowarden_series s \
+    JOIN dynowarden_blocks b ON b.series = s.series WHERE s.series IN ($1, $4) AND b.block >= $3 \
+    ORDER BY is_block DESC, number";
 
 /// Looks into each series, as the key begins with it: an index by age would take as much room as the key.
 pub(super) const OLD_HOURS: &str = "\
@@ -109,25 +117,39 @@ pub(super) async fn read(
 ) -> Result<AppHistory, sqlx::Error> {
     let first = hour_of(since);
     let query = match dyno {
-        None => sqlx::query(READ).bind(app.as_str()).bind(first),
-        Some(dyno) => {
-            // With what concerns the app as a whole: its releases.
-            sqlx::query(READ_ONE).bind(number(app, &dyno.to_string())).bind(number(app, "")).bind(first)
-        }
+        None => sqlx::query(READ).bind(app.as_str()),
+        Some(dyno) => sqlx::query(READ_ONE).bind(number(app, &dyno.to_string())),
     };
+    let mut query = query.bind(first).bind(block_of(first));
+    if dyno.is_some() {
+        // What concerns the app as a whole: its releases.
+        query = query.bind(number(app, ""));
+    }
     let mut history = AppHistory::default();
     for row in query.fetch_all(pool).await? {
-        let (name, hour, packed): (String, i64, Vec<u8>) =
+        let (name, is_block, number): (String, i64, i64) =
             (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
-        // A damaged hour is a gap, and the rest is still true.
-        let Ok(steps) = pack::unpack(&packed) else { continue };
-        match DynoRef::parse(name.as_bytes()) {
-            Some(dyno) => history.add_hour(Some(dyno), hour, &steps),
-            None if name.is_empty() => history.add_hour(None, hour, &steps),
-            None => {}
+        let dyno = DynoRef::parse(name.as_bytes());
+        if dyno.is_none() && !name.is_empty() {
+            continue;
+        }
+        for (hour, steps) in hours(is_block != 0, number, &row.try_get::<Vec<u8>, _>(3)?) {
+            if hour >= first {
+                history.add_hour(dyno, hour, &steps);
+            }
         }
     }
     Ok(history)
+}
+
+/// The hours of a row. What is damaged is a gap, and the rest is still true.
+fn hours(is_block: bool, number: i64, packed: &[u8]) -> Vec<(i64, Hour)> {
+    if !is_block {
+        return pack::unpack(packed).map(|steps| (number, steps)).into_iter().collect();
+    }
+    let first = number * HOURS_PER_BLOCK;
+    let block = pack::unpack_block(packed).unwrap_or_default();
+    (first..).zip(block).filter(|(_, steps)| steps.iter().any(Option::is_some)).collect()
 }
 
 /// The hour of a time, counted from the epoch.

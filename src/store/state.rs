@@ -100,7 +100,9 @@ impl StoreInner {
         self.note_time(now);
         let confirmed = Some((now, Instant::now()));
         let mut last = self.confirmed.lock().unwrap_or_else(PoisonError::into_inner);
-        if std::mem::replace(&mut *last, confirmed).is_none() {
+        let known = std::mem::replace(&mut *last, confirmed);
+        // After a jump, other rows are old.
+        if known.is_none_or(|(at, read)| !clock::agree(now, later(at, read.elapsed()))) {
             self.prune_now.store(true, Ordering::Relaxed);
             self.went_away.notify_one();
         }

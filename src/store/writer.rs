@@ -12,7 +12,7 @@ use tracing::warn;
 use crate::store::error::{Kind, StoreAway};
 use crate::store::rows::{Row, WriteContext, span_micros};
 use crate::store::state::StoreInner;
-use crate::store::{evidence, series};
+use crate::store::{blocks, evidence, series};
 use dynowarden_core::limits;
 
 /// Writes until `end`, and then the remaining rows, once.
@@ -127,6 +127,8 @@ async fn prune(
     let too_old = wall.saturating_sub(keep);
     // Rows that a cool-down, `max_restarts` or a give-up may still need stay, however short `keep` is.
     let needed = now.saturating_sub(keep.max(span_micros(limits::POLICY_SPAN_MAX)));
+    let keep_series = shared.options.keep_series;
+    let oldest_hour = (wall - span_micros(keep_series)).div_euclid(HOUR_MICROS);
     let mut deleted = 0;
     // By a clock in local time, or one that jumped, all of it may seem old.
     let by_age = if shared.is_clock_confirmed() { usize::MAX } else { 0 };
@@ -137,7 +139,8 @@ async fn prune(
         // The next give-up lasts longer than the one before.
         (OLD_GIVE_UPS, now.saturating_sub(2 * span_micros(limits::GIVE_UP_MAX))),
         (OLD_PAUSES, now),
-        (series::OLD_HOURS, (wall - span_micros(shared.options.keep_series)).div_euclid(HOUR_MICROS)),
+        (series::OLD_HOURS, oldest_hour),
+        (blocks::OLD_BLOCKS, blocks::block_of(oldest_hour)),
         (evidence::OLD_WINDOWS, half_hour(wall - span_micros(limits::KEEP_EVIDENCE))),
         (OLD_HITS, wall.saturating_sub(span_micros(limits::INSTANCE_SPAN_MAX))),
     ]
@@ -145,6 +148,10 @@ async fn prune(
     .take(by_age)
     {
         deleted += sqlx::query(statement).bind(bound).bind(step).execute(&mut *to).await?.rows_affected();
+    }
+    if by_age > 0 {
+        let hour = wall.div_euclid(HOUR_MICROS);
+        deleted += blocks::fold(shared.link.dialect, keep_series, hour, to).await?;
     }
     let count: i64 =
         sqlx::query_scalar("SELECT COUNT(*) FROM dynowarden_decisions").fetch_one(&mut *to).await?;

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use maud::{Markup, PreEscaped, html};
 
 use crate::ui::layout::{Layout, PageKind, page};
@@ -14,7 +15,7 @@ use crate::ui::plot::{
 use crate::ui::words::{count, moment};
 use dynowarden_core::days::evidence::suspects::{self, NoSuspect};
 use dynowarden_core::days::history::{AppHistory, Steps};
-use dynowarden_core::days::report::TypeReport;
+use dynowarden_core::days::report::{HoursToQuota, QuietHoursView, TypeReport};
 use dynowarden_core::days::step;
 use dynowarden_core::days::verdict::Verdict;
 use dynowarden_core::ident::{DynoName, ProcessType};
@@ -38,7 +39,7 @@ pub fn type_page(
         div.title {
             p.crumb { a href={ "/apps/" (app) } { (app) } }
             h1 { (process_type) }
-            p.sub { (sentence(report)) }
+            p.sub { (sentence(report, now)) }
         }
         section.card.pad aria-labelledby="memory-title" {
             h2 id="memory-title" { "Memory" }
@@ -67,11 +68,14 @@ pub fn type_page(
 }
 
 /// The headline: what it does, since when, and what comes next.
-pub(super) fn sentence(report: &TypeReport) -> String {
+pub(super) fn sentence(report: &TypeReport, now: Timestamp) -> String {
     let since = report.since_release.as_ref().map(|release| format!(" since {release}")).unwrap_or_default();
     let mut text = match report.verdict {
         Verdict::Leaks => match report.growth_percent_per_day {
-            Some(growth) => format!("Leaks about {growth} % of its quota a day{since}"),
+            Some(growth) => match report.quota_mb {
+                Some(quota) => format!("Leaks about {:.0} MB a day{since}", growth / 100.0 * quota),
+                None => format!("Leaks about {growth} % of its quota a day{since}"),
+            },
             None => format!("Leaks memory{since}"),
         },
         Verdict::LevelsOutAbove => format!("Levels out above its quota{since}: restarts cannot help"),
@@ -79,21 +83,41 @@ pub(super) fn sentence(report: &TypeReport) -> String {
         Verdict::Spikes => format!("Goes over its quota for minutes at a time{since}"),
         Verdict::Unknown => {
             let because = report.unknown_because.as_deref().unwrap_or("no lines yet");
-            return format!("Not known yet: {because}.");
+            format!("Not known yet: {because}")
         }
     };
     if let Some(first) = report.hours_to_quota.iter().min_by(|left, right| left.low.total_cmp(&right.low)) {
-        let _ = write!(
-            text,
-            "; {} is over its quota in {} to {} h at this pace",
-            first.dyno, first.low, first.high
-        );
-    }
-    if let Some(hours) = &report.quiet_hours {
-        let _ = write!(text, ". Quiet hours: {} to {} {}", hours.from, hours.to, hours.zone);
+        let _ = write!(text, ": {} over quota in {} to {} h", first.dyno, first.low, first.high);
+        if let Some(hours) = &report.quiet_hours
+            && let Some(when) = before_or_after(first, hours, now)
+        {
+            let _ = write!(text, ", {when} the quiet hours {} to {} {}", hours.from, hours.to, hours.zone);
+            text.push('.');
+            return text;
+        }
     }
     text.push('.');
+    if let Some(hours) = &report.quiet_hours {
+        let _ = write!(text, " Quiet hours: {} to {} {}.", hours.from, hours.to, hours.zone);
+    }
     text
+}
+
+/// Whether a dyno surely is over its quota before or after the next quiet hours begin. None while they last.
+fn before_or_after(expected: &HoursToQuota, quiet: &QuietHoursView, now: Timestamp) -> Option<&'static str> {
+    let local = now.to_zoned(TimeZone::get(&quiet.zone).ok()?);
+    let minute_of = |text: &str| Some(text.split(':').next()?.parse::<i32>().ok()? * 60);
+    let minute = i32::from(local.hour()) * 60 + i32::from(local.minute());
+    let until = |text: &str| Some((minute_of(text)? - minute).rem_euclid(24 * 60));
+    let (begin, end) = (until(&quiet.from)?, until(&quiet.to)?);
+    let begin = f64::from(begin) / 60.0;
+    match f64::from(end) / 60.0 {
+        // The present ones.
+        end if end < begin => None,
+        _ if expected.high < begin => Some("before"),
+        _ if expected.low > begin => Some("after"),
+        _ => None,
+    }
 }
 
 fn facts(report: &TypeReport) -> Markup {
@@ -194,3 +218,73 @@ fn hours(report: &TypeReport) -> Markup {
 
 /// The longest range, for which the series are read.
 pub const LONGEST: Duration = Duration::from_secs(14 * 86_400);
+
+#[cfg(test)]
+mod tests {
+    use dynowarden_core::days::history::AppHistory;
+    use dynowarden_core::days::report::{self, HoursToQuota, QuietHoursView, Surroundings, TypeReport};
+    use dynowarden_core::days::step::Step;
+    use dynowarden_core::days::verdict::Verdict;
+    use dynowarden_core::ident::DynoRef;
+    use jiff::tz::TimeZone;
+
+    use super::sentence;
+
+    /// A report of a dyno that leaks and goes over its quota in some hours.
+    fn leaking(low: f64, high: f64, zone: &str) -> TypeReport {
+        let mut history = AppHistory::default();
+        let mut hour = dynowarden_core::days::pack::Hour::default();
+        hour[0] = Some(Step { requests: 1, ..Step::default() });
+        history.add_hour(Some(DynoRef { process_type: "web", index: 1 }), 0, &hour);
+        let around = Surroundings { counts_requests: false, zone: TimeZone::UTC, sizes: None, tenancy: None };
+        let mut reports = report::reports(&"acme".parse().expect("a name"), &history, &around);
+        TypeReport {
+            verdict: Verdict::Leaks,
+            growth_percent_per_day: Some(17.6),
+            since_release: Some("v214".into()),
+            hours_to_quota: vec![HoursToQuota { dyno: "web.1".into(), low, high }],
+            quiet_hours: Some(QuietHoursView { from: "03:00".into(), to: "06:00".into(), zone: zone.into() }),
+            quota_mb: Some(512.0),
+            unknown_because: None,
+            ..reports.remove(0)
+        }
+    }
+
+    #[test]
+    fn the_headline_says_what_comes_first() {
+        for (low, high, zone, now, expect) in [
+            (5.0, 7.0, "UTC", "2026-03-02T19:00:00Z", ", before the quiet hours 03:00 to 06:00 UTC."),
+            (9.0, 11.5, "UTC", "2026-03-02T19:00:00Z", ", after the quiet hours 03:00 to 06:00 UTC."),
+            // Not sure, and in the middle of them.
+            (7.0, 9.0, "UTC", "2026-03-02T19:00:00Z", ". Quiet hours: 03:00 to 06:00 UTC."),
+            (5.0, 7.0, "UTC", "2026-03-02T04:00:00Z", ". Quiet hours: 03:00 to 06:00 UTC."),
+            (
+                5.0,
+                7.0,
+                "America/New_York",
+                "2026-03-03T00:00:00Z",
+                ", before the quiet hours 03:00 to 06:00 America/New_York.",
+            ),
+        ] {
+            let text = sentence(&leaking(low, high, zone), now.parse().expect("a time"));
+            assert_eq!(
+                text,
+                format!("Leaks about 90 MB a day since v214: web.1 over quota in {low} to {high} h{expect}")
+            );
+        }
+    }
+
+    #[test]
+    fn the_headline_of_an_unknown_type_has_its_quiet_hours() {
+        let report = TypeReport {
+            verdict: Verdict::Unknown,
+            unknown_because: Some("no life was long enough to judge".into()),
+            hours_to_quota: Vec::new(),
+            ..leaking(1.0, 2.0, "UTC")
+        };
+        assert_eq!(
+            sentence(&report, jiff::Timestamp::UNIX_EPOCH),
+            "Not known yet: no life was long enough to judge. Quiet hours: 03:00 to 06:00 UTC."
+        );
+    }
+}

@@ -80,7 +80,7 @@ async fn series_outlive_a_kill_and_make_a_report() {
     let [of_web] = reports.as_array().expect("reports").as_slice() else { panic!("{reports}") };
     check_report(of_web);
     assert_eq!(of_web["right_size"], Value::Null, "its own size lasts a day: {of_web}");
-    for (range, part) in [("7d", "Leaks about 31"), ("24h", "Quiet hours: 03:00 to 06:00 UTC")] {
+    for (range, part) in [("7d", "Leaks about 16"), ("24h", " 03:00 to 06:00 UTC.")] {
         let path = format!("/apps/acme/types/web?range={range}");
         let page = tokio::task::block_in_place(|| get(&daemon, &path));
         assert!(page.starts_with("HTTP/1.1 200 ") && page.contains(part), "{page}");

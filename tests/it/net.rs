@@ -13,7 +13,7 @@ use dynowarden_simulation::Days;
 use sha2::{Digest as _, Sha256};
 
 const SEEDS: u64 = 12;
-const DAYS: Days<'_> = Days { length: Duration::from_secs(24 * 3600), kind: None };
+const DAYS: Days<'_> = Days { length: Duration::from_secs(24 * 3600), kind: None, all_rules: false };
 
 fn hash(text: &str) -> String {
     let digest = Sha256::digest(text);

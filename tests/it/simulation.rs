@@ -30,8 +30,12 @@ fn simulated_days_break_no_invariant() {
 /// A few days of a kind whose promise ordinary days hardly try: what makes the engine hold must occur.
 #[track_caller]
 fn days_of_a_kind_hold(kind: &str, reasons: &[&str]) {
+    days_hold(Days { kind: Some(kind), ..DAYS }, reasons);
+}
+
+#[track_caller]
+fn days_hold(days: Days<'_>, reasons: &[&str]) {
     let failed = Mutex::new(None);
-    let days = Days { kind: Some(kind), ..DAYS };
     let figures = dynowarden_simulation::run_all(KIND_SEEDS, days, |failure| {
         *failed.lock().expect("no thread panics") = Some(failure.to_string());
         false
@@ -50,6 +54,11 @@ fn a_red_status_page_holds_restarts_and_a_green_or_unreadable_one_does_not() {
 #[test]
 fn another_apps_errors_restart_nothing() {
     days_of_a_kind_hold("foreign_drains", &["foreign_drain"]);
+}
+
+#[test]
+fn days_with_every_kind_of_rule_break_no_promise() {
+    days_hold(Days { all_rules: true, ..DAYS }, &["outside_window", "quiet_unknown", "unproven"]);
 }
 
 /// One incident is told once, and again every four hours.
@@ -116,4 +125,4 @@ const SEEDS: Range<u64> = 14..26;
 
 const KIND_SEEDS: Range<u64> = 1..4;
 
-const DAYS: Days<'_> = Days { length: Duration::from_secs(24 * 3600), kind: None };
+const DAYS: Days<'_> = Days { length: Duration::from_secs(24 * 3600), kind: None, all_rules: false };

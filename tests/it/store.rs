@@ -12,11 +12,6 @@ use dynowarden::config::settings::Database;
 use dynowarden::store::Store;
 use dynowarden::store::history::Filter;
 use dynowarden::store::read_only::ReadOnlyStore;
-use dynowarden::store::series::HourRow;
-use dynowarden_core::codes::Code;
-use dynowarden_core::days::pack;
-use dynowarden_core::days::step::{Mark, MarkKind, Step};
-use dynowarden_core::ident::{AppName, DynoName, ProcessType};
 
 use suite::{TestStore, at, hold, start};
 
@@ -25,11 +20,6 @@ fn sqlite() -> TestStore {
     // A name that must be escaped in a URL.
     let database = Database::Sqlite(dir.path().join("the record?#%20é.db"));
     TestStore { database, outlives: true, shared: false, _dir: Some(dir) }
-}
-
-fn sqlite_url(path: &Path) -> String {
-    let encoded: String = path.to_str().expect("UTF-8").bytes().map(|byte| format!("%{byte:02X}")).collect();
-    format!("sqlite:{}", encoded.replace("%2F", "/"))
 }
 
 /// Runs the suite in memory and on a file.
@@ -233,60 +223,40 @@ async fn one_daemon_writes_a_file_and_many_readers_read_it() {
     reading.close().await;
 }
 
-/// An hour of a busy dyno, which goes over its quota once a day.
-fn busy_hour(hour: i64, index: u32) -> Vec<u8> {
-    let noise = |place: u64, below: u32| {
-        let seed = (hour.unsigned_abs() * 12 + place) * 1000 + u64::from(index);
-        (seed.wrapping_mul(6_364_136_223_846_793_005).rotate_left(23) % u64::from(below)) as u32
-    };
-    pack::pack(&std::array::from_fn(|place| {
-        let place = place as u64;
-        let is_over = hour % 24 == 0;
-        let mean = if is_over { 5300 } else { 2500 + (hour % 24) as u32 * 100 } + noise(place, 200);
-        let requests = 2000 + noise(place, 10_000);
-        let mark = |kind| Mark { second: 5 + noise(place, 250) as u16, kind };
-        let marks = vec![mark(MarkKind::Over), mark(MarkKind::Error(Code::R14))];
-        Some(Step {
-            memory_sum: u64::from(mean) * 15,
-            service_ms_sum: u64::from(requests) * u64::from(50 + noise(place, 300)),
-            memory_low: mean - 100,
-            memory_high: mean + noise(place, 200),
-            samples: 15,
-            quota: 5120,
-            requests,
-            errors: if noise(place, 4) == 0 { noise(place, 50) } else { 0 },
-            served: requests,
-            over: if is_over { 15 } else { 0 },
-            marks: is_over.then(|| Box::new(marks)),
-        })
-    }))
+/// Octets on disk for each of 20 dynos after sixteen days, and the days that are left of one.
+async fn on_disk(is_bad: bool) -> (u64, f64) {
+    const DYNOS: u32 = 20;
+    let test_store = sqlite();
+    let days = support::series::sixteen_days(&test_store, DYNOS, is_bad, async || ()).await;
+    let Database::Sqlite(path) = &test_store.database else { panic!("a file") };
+    (fs::metadata(path).expect("a file").len() / u64::from(DYNOS), days)
 }
 
 #[tokio::test]
-async fn two_weeks_of_a_busy_dyno_take_some_66_kib() {
-    const DYNOS: u32 = 20;
+async fn two_weeks_of_a_busy_dyno_take_at_most_64_kib() {
+    let (octets, days) = on_disk(false).await;
+    println!("{octets} octets, {days} days");
+    assert!((20_000..=65_536).contains(&octets) && (14.0..14.7).contains(&days), "{octets}, {days} days");
+}
+
+#[tokio::test]
+async fn the_oldest_hours_of_a_dyno_on_bad_days_make_room() {
+    let (octets, days) = on_disk(true).await;
+    println!("{octets} octets, {days} days");
+    assert!((20_000..=65_536).contains(&octets) && (6.0..14.0).contains(&days), "{octets}, {days} days");
+}
+
+#[tokio::test]
+async fn hours_that_are_over_become_blocks() {
+    support::series::hours_that_are_over_become_blocks(sqlite()).await;
+}
+
+#[tokio::test]
+async fn the_sixth_schema_is_migrated() {
     let test_store = sqlite();
     let Database::Sqlite(path) = &test_store.database else { panic!("a file") };
-    let store = test_store.open().await;
-    let (app, web): (AppName, ProcessType) =
-        ("acme".parse().expect("a name"), "web".parse().expect("a type"));
-    let first = 1_767_225_600 / 3600;
-    for hour in first..first + 14 * 24 {
-        // An hour is written as its steps pass; each time replaces the last.
-        for _ in 0..2 {
-            let row = |index| HourRow {
-                app: app.clone(),
-                dyno: Some(DynoName::new(web.clone(), index)),
-                hour,
-                part: 0x7000_0000 + i64::from(index),
-                packed: busy_hour(hour, index),
-            };
-            store.save_hours(&(1..=DYNOS).map(row).collect::<Vec<_>>()).await.expect("a store");
-        }
-    }
-    store.close().await;
-    let each = fs::metadata(path).expect("a file").len() / u64::from(DYNOS);
-    assert!((20_000..=70_000).contains(&each), "{each} bytes a dyno");
+    fs::File::create(path).expect("a file");
+    suite::the_sixth_schema_is_migrated(test_store).await;
 }
 
 #[tokio::test]
@@ -297,7 +267,7 @@ async fn an_older_schema_is_migrated() {
     let version = "CREATE TABLE dynowarden_schema (version BIGINT NOT NULL); \
         INSERT INTO dynowarden_schema (version) VALUES (1);";
     fs::File::create(path).expect("a file");
-    suite::execute(&sqlite_url(path), &format!("{first}{version}")).await;
+    suite::execute(&test_store.url(), &format!("{first}{version}")).await;
     // Within `keep`, or the store would delete the rows soon after it opens.
     let at = start().as_microsecond();
     let rows = format!(
@@ -306,7 +276,7 @@ async fn an_older_schema_is_migrated() {
         INSERT INTO dynowarden_restarts VALUES ('a', '0123456789abcdef', 1, 'acme', 'web', 'web.1', 0, 'i', \
         {at}, {at}, NULL, 1, 1, {at}, 0, {at}, {at}, 'back', 'up again', 1, 'j')"
     );
-    suite::execute(&sqlite_url(path), &rows).await;
+    suite::execute(&test_store.url(), &rows).await;
     let read = ReadOnlyStore::open(&test_store.database).await.expect_err("an older one").to_string();
     names(&read, path, "start this version's daemon once to upgrade it");
     let store = test_store.open().await;
@@ -324,7 +294,7 @@ async fn a_newer_schema_is_rejected() {
     let test_store = sqlite();
     test_store.open().await.close().await;
     let Database::Sqlite(path) = &test_store.database else { panic!("a file") };
-    suite::execute(&sqlite_url(path), "UPDATE dynowarden_schema SET version = 1000").await;
+    suite::execute(&test_store.url(), "UPDATE dynowarden_schema SET version = 1000").await;
     names(&error(path).await, path, "schema 1000");
     let read = ReadOnlyStore::open(&test_store.database).await.expect_err("a newer one").to_string();
     names(&read, path, "newer version of dynowarden");

@@ -914,6 +914,17 @@ pub const KEEP_SERIES_MIN: Duration = Duration::from_secs(86_400);
 /// See [`KEEP_SERIES`].
 pub const KEEP_SERIES_MAX: Duration = Duration::from_secs(90 * 86_400);
 
+/// Octets on disk of the blocks of one dyno for each day that they are kept; past that, the oldest go first.
+/// A busy dyno takes 3,700. With two weeks of them and the hours that are not in blocks yet, a dyno stays
+/// within 64 KiB.
+pub const SERIES_DAY_OCTETS_MAX: i64 = 3_900;
+
+/// Blocks of a series made in one transaction, which a claim may have to wait for.
+pub const BLOCKS_PER_FOLD_MAX: u64 = 50;
+
+/// Hours that are over before they go into a block: every replica has written its part by then.
+pub const FOLD_AFTER_HOURS: i64 = 1;
+
 /// Dynos of a type that are compared with each other, at least.
 pub const PEERS_LEAST: usize = 3;
 

@@ -68,6 +68,11 @@ impl Daemon {
         (!self.is_stopping).then(|| later(self.born, at))
     }
 
+    /// Whether the process began within the last minute.
+    pub(crate) fn is_new(&self, now: Timestamp) -> bool {
+        since(self.born, now) <= secs(60)
+    }
+
     pub(crate) fn is_stopping(&self) -> bool {
         self.is_stopping
     }

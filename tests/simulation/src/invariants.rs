@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use dynowarden_core::api::DynoInfo;
-use dynowarden_core::calendar;
+use dynowarden_core::calendar::{self, QuietHours};
 use dynowarden_core::engine::restore::RestoredState;
 use dynowarden_core::event::{DynoState, Event, Fact, Megabytes};
 use dynowarden_core::ident::{AppName, DynoName, InstanceId};
@@ -117,6 +117,8 @@ struct Paused {
 pub struct Invariants {
     pub lights: Lights,
     pub promises: Promises,
+    /// The quiet hours that the daemon was told last, and when.
+    pub quiet: HashMap<usize, (Timestamp, Option<QuietHours>)>,
     pub senders: Senders,
     plans: Vec<AppPlan>,
     attempts: HashMap<Holder, Attempt>,
@@ -170,6 +172,7 @@ impl Invariants {
         Self {
             lights: Lights::default(),
             promises: Promises::default(),
+            quiet: HashMap::new(),
             senders,
             plans,
             attempts: HashMap::new(),
@@ -216,6 +219,8 @@ impl Invariants {
                 total.hundredths.saturating_mul(1000) >= quota.hundredths.saturating_mul(permille.into())
             }
             Trigger::Memory { above: MemoryBound::Size(size), .. } => total >= size,
+            // What is swapped is part of what is above the quota.
+            Trigger::Swap { .. } => total > quota,
             _ => false,
         });
         self.promises.sample((app, dyno), instance, is_over, at);
@@ -491,6 +496,26 @@ impl Invariants {
         Ok(())
     }
 
+    /// A rule on uptime restarts only what is old enough, and only in the quiet hours.
+    fn is_old_enough(&self, app: usize, inspected: &DynoTruth, clock: Clock) -> Verdicts {
+        let above = self.plans[app].rules.iter().find_map(|rule| match rule.trigger {
+            Trigger::Uptime { above } => Some(above),
+            _ => None,
+        });
+        let age = since(inspected.since, inspected.at);
+        hold!(above.is_some_and(|above| age + secs(2) >= above), "restarted for its age of {age:?}");
+        let Some((told_at, quiet)) = self.quiet.get(&app) else {
+            return Err("restarted for its age before quiet hours were known".to_owned());
+        };
+        // What is sent at the end of an hour may take effect in the next one.
+        let is_just_over = since(*told_at, clock.now) < secs(600);
+        let is_quiet = quiet.as_ref().is_some_and(|quiet| {
+            quiet.contains(clock.wall()) || quiet.contains(earlier(clock.wall(), secs(600)))
+        });
+        hold!(is_quiet || is_just_over, "restarted for its age outside the quiet hours");
+        Ok(())
+    }
+
     /// A DELETE takes effect on the instance `hit`.
     pub fn effect(&mut self, holder: Holder, app: usize, hit: &Dyno, clock: Clock) -> Result<bool, String> {
         let now = clock.now;
@@ -503,7 +528,11 @@ impl Invariants {
 
         hold!(inspected.state == DynoState::Up, "{name} was {:?} at the look", inspected.state);
         hold!(inspected.name == name && name.process_type() == hit.name.process_type(), "{name}: wrong dyno");
-        let judged_at = if attempt.is_manual {
+        let by_age = attempt.rule.as_deref() == Some("uptime");
+        if by_age {
+            self.is_old_enough(app, inspected, clock)?;
+        }
+        let judged_at = if attempt.is_manual || by_age {
             // A person's request stands for the error; the inspection came after it.
             inspected.at
         } else {

@@ -4,6 +4,7 @@
 
 #![forbid(unsafe_code)]
 
+mod all_rules;
 pub mod api_faults;
 mod daemon;
 pub mod drains;
@@ -141,6 +142,8 @@ pub struct Days<'k> {
     pub length: Duration,
     /// The kind of hostility that occurs on each of them; the others occur as the seed says.
     pub kind: Option<&'k str>,
+    /// Every app has every kind of rule.
+    pub all_rules: bool,
 }
 
 /// Runs the day of a seed.
@@ -199,7 +202,10 @@ fn in_app(app: usize) -> impl FnOnce(String) -> Wrong {
 impl Simulation {
     fn new(seed: u64, days: Days<'_>, with_timeline: bool) -> Self {
         let mut chance = Chance::new(seed);
-        let scenario = Scenario::draw(&mut chance, days);
+        let mut scenario = Scenario::draw(&mut chance, days);
+        if days.all_rules {
+            all_rules::add(&mut scenario, seed);
+        }
         Self::of(scenario, chance, with_timeline)
     }
 
@@ -469,6 +475,7 @@ impl Simulation {
             Event::Kill => self.kill(),
             Event::Order { app, dyno } => return self.order(app, dyno),
             Event::PageAway(is_away) => self.is_page_away = is_away,
+            Event::DaysTold => return self.tell_days(),
             Event::OtherUsers { tokens_left } => {
                 self.figures.fault("tokens_short");
                 self.platform.bucket.set(tokens_left, now);

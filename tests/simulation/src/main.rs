@@ -31,6 +31,9 @@ struct Options {
     /// A kind of hostility that occurs on every day, such as `status_page`.
     #[arg(long)]
     kind: Option<String>,
+    /// Give every app every kind of rule: memory with proof, swap, uptime in quiet hours, slow dynos.
+    #[arg(long)]
+    all_rules: bool,
     /// Print the timeline of one seed.
     #[arg(long)]
     timeline: bool,
@@ -53,7 +56,11 @@ struct Options {
 
 fn main() -> ExitCode {
     let options = Options::parse();
-    let days = Days { length: Duration::from_secs(options.hours * 3600), kind: options.kind.as_deref() };
+    let days = Days {
+        length: Duration::from_secs(options.hours * 3600),
+        kind: options.kind.as_deref(),
+        all_rules: options.all_rules,
+    };
     if options.figures {
         print!("{}", dynowarden_simulation::measured::report());
         return ExitCode::SUCCESS;

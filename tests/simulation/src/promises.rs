@@ -52,6 +52,8 @@ struct Place {
     /// When the daemon learnt of an acceptance.
     noted_at: Option<Timestamp>,
     newest_sample: Option<Timestamp>,
+    /// When it was last found slower than its peers.
+    newest_slow: Option<Timestamp>,
     /// The last DELETE, until its answer is known.
     open: Option<Sent>,
     /// The last DELETE.
@@ -225,6 +227,18 @@ impl Promises {
         }
     }
 
+    /// A dyno was found slower than its peers.
+    pub fn slow(&mut self, app: usize, dyno: &DynoName, at: Timestamp) {
+        let soon = self.soon(app);
+        let place = self.places.entry((app, dyno.clone())).or_default();
+        place.newest_slow = Some(at);
+        if let Some(last) = place.taken.last_mut()
+            && last.up.is_some_and(|(_, up_at)| since(up_at, at) <= soon)
+        {
+            last.useless_at.get_or_insert(at);
+        }
+    }
+
     /// How soon after a restart the error must be back for the restart not to have helped.
     fn soon(&self, app: usize) -> Duration {
         // With preboot, the old instance errs under the same name until nobody can tell sooner.
@@ -279,7 +293,10 @@ impl Promises {
             hold!(gone_for >= wait, "DELETE of {dyno} again, {gone_for:?} after one without an answer");
         }
         let newest = match rule {
-            Some("memory") => place.newest_sample,
+            Some("memory" | "swap") => place.newest_sample,
+            Some("slow") => place.newest_slow,
+            // It is the look itself.
+            Some("uptime") => Some(now),
             Some(_) => place.newest_error,
             None => Some(now),
         };
@@ -299,7 +316,7 @@ impl Promises {
                 );
             }
         }
-        let by_memory = rule == Some("memory");
+        let by_memory = matches!(rule, Some("memory" | "swap"));
         let sent = Sent { at: now, is_forced, by_memory, instance: Some(world.id) };
         place.open = Some(sent.clone());
         place.sent = Some(sent);

@@ -67,6 +67,8 @@ pub enum Event {
     ForeignDrainEnds {
         stranger: usize,
     },
+    /// The daemon learns from the last days.
+    DaysTold,
     Heal,
     /// Other users of the account leave at most this many calls.
     Hungry {
@@ -180,7 +182,7 @@ pub const DOWN_MAX: Duration = Duration::from_secs(20 * 60);
 
 impl Scenario {
     /// A day, on which the kind of hostility of this name occurs in any case.
-    pub fn draw(chance: &mut Chance, Days { length: day, kind }: Days<'_>) -> Self {
+    pub fn draw(chance: &mut Chance, Days { length: day, kind, .. }: Days<'_>) -> Self {
         // A Thursday, so that windows of weekdays open and close.
         let start: Timestamp = "2026-03-05T00:00:00Z".parse().expect("a time");
         let heals_at = later(start, day);

@@ -30,6 +30,7 @@ use dynowarden_core::record::{
 };
 use dynowarden_core::time::{earlier, later};
 use jiff::Timestamp;
+use secrecy::ExposeSecret as _;
 
 /// A place for one store, removed with it.
 pub struct TestStore {
@@ -52,6 +53,19 @@ impl TestStore {
 
     pub async fn open_with(&self, options: StoreOptions) -> Store {
         Store::open(&self.database, options, start()).await.expect("a store")
+    }
+
+    /// The address of its database, for statements behind the store's back.
+    pub fn url(&self) -> String {
+        match &self.database {
+            Database::Memory => panic!("nobody else reaches it"),
+            Database::Postgres(url) => url.expose_secret().to_owned(),
+            Database::Sqlite(path) => {
+                let bytes = path.to_str().expect("UTF-8").bytes();
+                let encoded: String = bytes.map(|byte| format!("%{byte:02X}")).collect();
+                format!("sqlite:{}", encoded.replace("%2F", "/"))
+            }
+        }
     }
 
     pub fn options(&self) -> StoreOptions {
@@ -973,4 +987,71 @@ pub async fn execute(url: &str, statement: &str) {
     let statement = sqlx::AssertSqlSafe(statement.to_owned());
     sqlx::raw_sql(statement).execute(&mut connection).await.expect("done");
     connection.close().await.expect("closed");
+}
+
+/// Reads a number from a database behind the store's back.
+pub async fn number(url: &str, query: &str) -> i64 {
+    use sqlx::Connection as _;
+    sqlx::any::install_default_drivers();
+    let mut connection = sqlx::AnyConnection::connect(url).await.expect("a connection");
+    let query = sqlx::AssertSqlSafe(query.to_owned());
+    let number = sqlx::query_scalar(query).fetch_one(&mut connection).await.expect("a number");
+    connection.close().await.expect("closed");
+    number
+}
+
+/// A database that a program with six schema changes wrote opens with everything that is in it.
+pub async fn the_sixth_schema_is_migrated(test_store: TestStore) {
+    let url = test_store.url();
+    let changes = [
+        include_str!("../../../migrations/0001_record.sql"),
+        include_str!("../../../migrations/0002_memory_after_restart.sql"),
+        include_str!("../../../migrations/0003_names.sql"),
+        include_str!("../../../migrations/0004_usefulness.sql"),
+        include_str!("../../../migrations/0005_app_ids.sql"),
+        include_str!("../../../migrations/0006_series.sql"),
+    ];
+    let version = "CREATE TABLE dynowarden_schema (version BIGINT NOT NULL); \
+        INSERT INTO dynowarden_schema (version) VALUES (6);";
+    execute(&url, &format!("{}{version}", changes.concat())).await;
+    let (now, until) = (start().as_microsecond(), at(7200).as_microsecond());
+    let hour = start().as_second() / 3600;
+    // Two steps of web.1 with 7 and 9 requests, as that program packed them, under the number that it worked
+    // out from the names.
+    let series = 83748269793010_i64;
+    let packed = if url.starts_with("sqlite") { "X'01030004070409'" } else { "'\\x01030004070409'" };
+    let rows = format!(
+        "INSERT INTO dynowarden_decisions VALUES ({now}, '0123456789abcdef', {now}, 'acme', 'web.1', 'r', \
+            'restart', 'rule', 'x', 0, '{{}}', 'a', 1, {now}); \
+        INSERT INTO dynowarden_restarts VALUES ('a', '0123456789abcdef', 1, 'acme', 'web', 'web.1', 0, 'i', \
+            {now}, {now}, NULL, 1, 1, {now}, 0, {now}, {now}, 'back', 'up again', 1, 'j', NULL, NULL, NULL); \
+        INSERT INTO dynowarden_give_ups VALUES ('acme', 'web.2', {now}, {until}, NULL, 2); \
+        INSERT INTO dynowarden_pauses VALUES ('other', {until}, 'a sale'); \
+        INSERT INTO dynowarden_app_ids VALUES ('acme', '01234567-89ab-cdef-0123-456789abcdef'); \
+        INSERT INTO dynowarden_series VALUES ({series}, 'acme', 'web.1'); \
+        INSERT INTO dynowarden_hours VALUES ({series}, {hour}, 5, {packed});"
+    );
+    execute(&url, &rows).await;
+
+    let store = test_store.open().await;
+    let page = store.decisions(&Filter { limit: 5, ..Filter::default() }).await.expect("a page");
+    let outcome = page.decisions[0].outcome.as_ref().expect("the outcome of the restart");
+    assert_eq!((page.decisions.len(), outcome.text.as_str()), (1, "up again"));
+    let past = store.past(Duration::from_secs(7200), start()).await.expect("a past");
+    // It did not note since when the new instance was up, so what is known is when it was seen.
+    assert_eq!((past.restarts.len(), past.restarts[0].back_at), (1, Some(start())));
+    assert_eq!(past.given_up.len(), 1);
+    let pauses = store.pauses(start()).await.expect("pauses");
+    assert_eq!(pauses.len(), 1);
+    assert_eq!((&*pauses[0].reason, &pauses[0].by), ("a sale", &None));
+    let web_1 = dyno("web.1");
+    let acme = "acme".parse().expect("a name");
+    let series = store.series(&acme, Some(&web_1), start()).await.expect("a series");
+    let requests: Vec<u32> =
+        series.dyno(&web_1).expect("a dyno").values().map(|step| step.requests).collect();
+    assert_eq!(requests, [7, 9]);
+    store.close().await;
+    assert_eq!(number(&url, "SELECT COUNT(*) FROM dynowarden_evidence").await, 0);
+    // The next start finds nothing to do.
+    test_store.open().await.close().await;
 }

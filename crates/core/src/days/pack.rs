@@ -1,14 +1,16 @@
-//! An hour of one dyno in a few bytes.
+//! Hours of one dyno in a few bytes.
 //!
 //! ```text
-//! hour  = version steps(2, one bit a step) step*
+//! hour  = 1 steps
+//! block = 2 hours(1, one bit an hour) steps*
+//! steps = present(2, one bit a step) step*
 //! step  = flags [samples] [mean spread-below spread-above] [quota] [requests] [errors not-served] [mean-ms]
 //!         [over] [marks (kind second value)*]
 //! ```
 //!
 //! Numbers are varints of seven bits a byte, the lowest first; the mean of memory is the difference from the
-//! previous one, and the number of samples is left out if it is the previous one's. An hour with memory and
-//! traffic takes about a hundred bytes.
+//! previous one, and the number of samples is left out if it is the previous one's. In a block, the previous
+//! step may be one of the hour before. An hour with memory and traffic takes about a hundred bytes.
 
 use crate::codes::{Code, Family};
 use crate::days::step::{Mark, MarkKind, STEPS_PER_HOUR, Step};
@@ -17,7 +19,14 @@ use crate::limits;
 /// The steps of one hour, by their place in it.
 pub type Hour = [Option<Step>; STEPS_PER_HOUR as usize];
 
-const VERSION: u8 = 1;
+/// Hours in a block.
+pub const HOURS_PER_BLOCK: i64 = 4;
+
+/// Hours that follow each other, by their place among them.
+pub type Block = [Hour; HOURS_PER_BLOCK as usize];
+
+const HOUR: u8 = 1;
+const BLOCK: u8 = 2;
 
 const MEMORY: u8 = 1;
 const QUOTA: u8 = 1 << 1;
@@ -35,13 +44,19 @@ pub struct PackError;
 
 /// Packs an hour.
 pub fn pack(hour: &Hour) -> Vec<u8> {
-    let present = (0..).zip(hour).filter(|(_, step)| step.is_some());
-    let present: u16 = present.map(|(place, _): (u16, _)| 1 << place).sum();
-    let mut out = vec![VERSION];
-    out.extend(present.to_le_bytes());
+    let mut out = vec![HOUR];
+    pack_steps(hour, &mut Last::default(), &mut out);
+    out
+}
+
+/// Packs a block.
+pub fn pack_block(block: &Block) -> Vec<u8> {
+    let present = (0..).zip(block).filter(|(_, hour)| !is_empty(hour));
+    let present: u8 = present.map(|(place, _): (u8, _)| 1 << place).sum();
+    let mut out = vec![BLOCK, present];
     let mut last = Last::default();
-    for step in hour.iter().flatten() {
-        pack_step(step, &mut last, &mut out);
+    for hour in block.iter().filter(|hour| !is_empty(hour)) {
+        pack_steps(hour, &mut last, &mut out);
     }
     out
 }
@@ -51,21 +66,34 @@ pub fn pack(hour: &Hour) -> Vec<u8> {
 /// # Errors
 /// The bytes are damaged, or of another version.
 pub fn unpack(bytes: &[u8]) -> Result<Hour, PackError> {
-    let (&[VERSION, low, high], mut rest) = bytes.split_first_chunk().ok_or(PackError)? else {
+    let (&HOUR, mut rest) = bytes.split_first().ok_or(PackError)? else { return Err(PackError) };
+    let hour = unpack_steps(&mut rest, &mut Last::default())?;
+    if rest.is_empty() { Ok(hour) } else { Err(PackError) }
+}
+
+/// Unpacks a block.
+///
+/// # Errors
+/// The bytes are damaged, or of another version.
+pub fn unpack_block(bytes: &[u8]) -> Result<Block, PackError> {
+    let (&[BLOCK, present], mut rest) = bytes.split_first_chunk().ok_or(PackError)? else {
         return Err(PackError);
     };
-    let present = u16::from_le_bytes([low, high]);
-    if present >> STEPS_PER_HOUR != 0 {
+    if present >> HOURS_PER_BLOCK != 0 {
         return Err(PackError);
     }
-    let mut hour = Hour::default();
+    let mut block = Block::default();
     let mut last = Last::default();
-    for (place, slot) in hour.iter_mut().enumerate() {
+    for (place, hour) in block.iter_mut().enumerate() {
         if present & (1 << place) != 0 {
-            *slot = Some(unpack_step(&mut rest, &mut last)?);
+            *hour = unpack_steps(&mut rest, &mut last)?;
         }
     }
-    if rest.is_empty() { Ok(hour) } else { Err(PackError) }
+    if rest.is_empty() { Ok(block) } else { Err(PackError) }
+}
+
+fn is_empty(hour: &Hour) -> bool {
+    hour.iter().all(Option::is_none)
 }
 
 /// The values of the step before, which the next one mostly repeats.
@@ -74,6 +102,31 @@ struct Last {
     mean: u32,
     quota: u32,
     samples: u32,
+}
+
+fn pack_steps(hour: &Hour, last: &mut Last, out: &mut Vec<u8>) {
+    let present = (0..).zip(hour).filter(|(_, step)| step.is_some());
+    let present: u16 = present.map(|(place, _): (u16, _)| 1 << place).sum();
+    out.extend(present.to_le_bytes());
+    for step in hour.iter().flatten() {
+        pack_step(step, last, out);
+    }
+}
+
+fn unpack_steps(rest: &mut &[u8], last: &mut Last) -> Result<Hour, PackError> {
+    let (&[low, high], tail) = rest.split_first_chunk().ok_or(PackError)?;
+    *rest = tail;
+    let present = u16::from_le_bytes([low, high]);
+    if present >> STEPS_PER_HOUR != 0 {
+        return Err(PackError);
+    }
+    let mut hour = Hour::default();
+    for (place, slot) in hour.iter_mut().enumerate() {
+        if present & (1 << place) != 0 {
+            *slot = Some(unpack_step(rest, last)?);
+        }
+    }
+    Ok(hour)
 }
 
 fn pack_step(step: &Step, last: &mut Last, out: &mut Vec<u8>) {
@@ -270,7 +323,7 @@ fn unzigzag(value: u64) -> i64 {
 mod tests {
     use proptest::prelude::{any, prop, proptest};
 
-    use super::{Hour, PackError, pack, unpack};
+    use super::{Block, Hour, PackError, pack, pack_block, unpack, unpack_block};
     use crate::codes::Code;
     use crate::days::step::{Mark, MarkKind, Step};
 
@@ -298,6 +351,25 @@ mod tests {
         assert!(packed.len() < 140, "{}", packed.len());
         assert_eq!(unpack(&packed), Ok(hour));
         assert_eq!(pack(&Hour::default()).len(), 3);
+    }
+
+    #[test]
+    fn a_block_is_smaller_than_its_hours() {
+        let hour: Hour = std::array::from_fn(|place| Some(usual(place as u32)));
+        let mut block: Block = std::array::from_fn(|_| hour.clone());
+        let packed = pack_block(&block);
+        assert!(packed.len() < 4 * (pack(&hour).len() - 3), "{}", packed.len());
+        assert_eq!(unpack_block(&packed), Ok(block.clone()));
+        for length in 0..packed.len() {
+            assert_eq!(unpack_block(&packed[..length]), Err(PackError), "{length}");
+        }
+        (block[0], block[2]) = Default::default();
+        assert_eq!(unpack_block(&pack_block(&block)), Ok(block));
+        assert_eq!(pack_block(&Block::default()), [2, 0]);
+        assert_eq!(unpack_block(&[2, 0x10]), Err(PackError));
+        // Neither is read as the other.
+        assert_eq!(unpack(&packed), Err(PackError));
+        assert_eq!(unpack_block(&pack(&hour)), Err(PackError));
     }
 
     #[test]
@@ -341,6 +413,9 @@ mod tests {
         fn any_bytes_are_an_hour_or_an_error(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
             if let Ok(hour) = unpack(&bytes) {
                 assert_eq!(unpack(&pack(&hour)), Ok(hour));
+            }
+            if let Ok(block) = unpack_block(&bytes) {
+                assert_eq!(unpack_block(&pack_block(&block)), Ok(block));
             }
         }
 

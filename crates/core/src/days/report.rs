@@ -41,6 +41,9 @@ pub struct TypeReport {
     /// Why there are no suspects, for people.
     #[serde(skip)]
     pub no_suspect: Option<NoSuspect>,
+    /// The quota of the newest life that has one, for people.
+    #[serde(skip)]
+    pub quota_mb: Option<f64>,
     /// For charts.
     #[serde(skip)]
     pub charts: Charts,
@@ -198,8 +201,14 @@ fn report(
         no_suspect: found.as_ref().err().copied(),
         suspects: found.unwrap_or_default(),
         unknown_because: judgement.unknown_because,
+        quota_mb: newest_quota(&lives),
         charts: Charts { hours: histogram.rates.to_vec(), memory: memory_chart(&dynos) },
     }
+}
+
+fn newest_quota(lives: &[Life]) -> Option<f64> {
+    let known = lives.iter().filter(|life| life.quota > 0);
+    known.max_by_key(|life| life.start).map(|life| f64::from(life.quota) / 10.0)
 }
 
 fn restarts(lives: &[Life]) -> Restarts {

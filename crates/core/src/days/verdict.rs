@@ -115,7 +115,7 @@ fn verdict(lives: &[Life], hours: f64) -> (Verdict, Option<String>) {
         }
     }
     match last {
-        [] if lives.iter().all(|life| life.growth.is_none()) => {
+        [] if lives.iter().all(|life| life.last_reading.is_none()) => {
             unknown("no memory readings; `heroku labs:enable log-runtime-metrics` adds them".to_owned())
         }
         [] if lives.iter().any(jumps) => {
@@ -227,6 +227,16 @@ mod tests {
             }),
             is_muddled: false,
             helped: None,
+        }
+    }
+
+    #[test]
+    fn short_lives_are_not_a_lack_of_readings() {
+        let short = Life { growth: None, ..life(0, 0.0, Excess::None, 1) };
+        let blind = Life { last_reading: None, ..short.clone() };
+        for (life, expect) in [(short, "no life was long enough"), (blind, "no memory readings")] {
+            let because = judge(&[life], 30.0).unknown_because.expect("it is unknown");
+            assert!(because.starts_with(expect), "{because}");
         }
     }
 
