@@ -262,8 +262,8 @@ fn open_days(
     (days, (writing, end))
 }
 
-/// Starts the HTTP service, the publisher of its events, and what it shows over days. The page receives records
-/// from this call on, so it comes before the watchdog, whose first ones come at once.
+/// Starts the HTTP service, the publisher of its events, and what it shows over days. The page receives
+/// records from this call on, so it comes before the watchdog, whose first ones come at once.
 async fn start_service(
     settings: &Settings,
     notices: &NotifierHandle,
