@@ -154,8 +154,8 @@ pub async fn start_with_past(
         tokens,
         traffic,
     };
-    let watchdog = start_watching(&settings, heroku, ids, &context, &shutdown);
     let service = start_service(&settings, &notices, &context, &shutdown).await;
+    let watchdog = start_watching(&settings, heroku, ids, &context, &shutdown);
     let notify_watch =
         tokio::spawn(watch_notifiers(notices, service.status_model().cloned(), context.clone()));
     let (tls, following) = open_tls(&settings, &context, &shutdown)?.unzip();
@@ -262,7 +262,8 @@ fn open_days(
     (days, (writing, end))
 }
 
-/// Starts the HTTP service, the publisher of its events, and what it shows over days.
+/// Starts the HTTP service, the publisher of its events, and what it shows over days. The page receives
+/// records from this call on, so it comes before the watchdog, whose first ones come at once.
 async fn start_service(
     settings: &Settings,
     notices: &NotifierHandle,

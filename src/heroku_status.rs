@@ -22,8 +22,8 @@ impl StatusPage {
         Some(Self { client, url: url.to_owned() })
     }
 
-    /// The systems that are red; none if the page cannot be read.
-    pub async fn red(&self) -> Option<Vec<String>> {
+    /// Whether the page shows Apps red; none if it cannot be read.
+    pub async fn are_apps_red(&self) -> Option<bool> {
         let mut response = self.client.get(&self.url).send().await.ok()?.error_for_status().ok()?;
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.ok()? {
@@ -32,6 +32,6 @@ impl StatusPage {
             }
             body.extend_from_slice(&chunk);
         }
-        json::red_systems(&body).ok()
+        json::are_apps_red(&body).ok()
     }
 }

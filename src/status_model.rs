@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use crate::notify::NotifierFigures;
 use crate::traffic::TrafficBook;
 use crate::ui::facts::{AppFacts, DrainFacts, DynoFacts, Facts, PauseFacts, Traffic};
+use crate::ui::not_restarted::NotRestarted;
 use crate::ui::recent_decisions::RecentDecisions;
 use crate::ui::restarts_off::RestartsOff;
 use crate::ui::series::History;
@@ -21,10 +22,12 @@ use dynowarden_core::event::Event;
 use dynowarden_core::health::alert::HealthAlert;
 use dynowarden_core::ident::{AppId, AppName, DynoName};
 use dynowarden_core::ingest::Counts;
+use dynowarden_core::limits;
 use dynowarden_core::policy::AppPlan;
+use dynowarden_core::record::hold::Hold;
 use dynowarden_core::record::view::DecisionView;
-use dynowarden_core::record::{Notice, NoticeKind, Record, RestartResult, Scope};
-use dynowarden_core::time::Now;
+use dynowarden_core::record::{Action, Notice, NoticeKind, Record, RestartResult, Scope};
+use dynowarden_core::time::{Now, since};
 use dynowarden_core::traffic::{Readings as _, Span};
 
 #[derive(Debug)]
@@ -43,6 +46,9 @@ struct Kept {
     notifiers: Vec<NotifierFigures>,
     recent_decisions: RecentDecisions,
     restarts_off: RestartsOff,
+    not_restarted: NotRestarted,
+    /// Another app's drain, its fix, and when it last sent an error; by app.
+    foreign: HashMap<AppId, (String, Option<String>, Timestamp)>,
 }
 
 impl StatusModel {
@@ -51,8 +57,17 @@ impl StatusModel {
         let apps: Vec<_> = plans.into_iter().map(|plan| (plan.name.clone(), plan.dry_run)).collect();
         let drains = vec![Default::default(); apps.len()];
         let (history, recent_decisions) = (History::new(apps.len()), RecentDecisions::default());
-        let (notifiers, restarts_off) = (Vec::new(), RestartsOff::default());
-        let kept = Kept { drains, history, notifiers, recent_decisions, restarts_off };
+        let (notifiers, restarts_off, not_restarted) =
+            (Vec::new(), RestartsOff::default(), NotRestarted::default());
+        let kept = Kept {
+            drains,
+            history,
+            notifiers,
+            recent_decisions,
+            restarts_off,
+            not_restarted,
+            foreign: HashMap::new(),
+        };
         Self { apps, kept: Mutex::new(kept), traffic }
     }
 
@@ -85,10 +100,17 @@ impl StatusModel {
 
     pub fn record(&self, record: &Record) {
         let mut kept = self.lock();
+        let kept = &mut *kept;
         match record {
             Record::MemoryAfterRestart(reading) => kept.recent_decisions.memory_after_restart(reading),
             Record::Decision(decision) => {
                 kept.restarts_off.decision(decision);
+                kept.not_restarted.decision(decision);
+                if let (Action::Hold(Hold::ForeignDrain { .. }), Some((_, _, at))) =
+                    (&decision.action, kept.foreign.get_mut(&decision.app))
+                {
+                    *at = decision.at.max(*at);
+                }
                 if let Some(name) = self.name(decision.app) {
                     kept.recent_decisions.add(decision, name);
                 }
@@ -100,7 +122,9 @@ impl StatusModel {
                 kept.recent_decisions.add_outcome(outcome);
             }
             Record::Notice(notice) => {
-                kept.restarts_off.notice(notice);
+                let name = notice.scope.app().and_then(|app| self.name(app));
+                kept.restarts_off.notice(notice, name);
+                kept.not_restarted.notice(notice);
                 if let Notice { scope: Scope::App(app), what: NoticeKind::Health(alert), .. } = notice
                     && let Some((drain, _)) = kept.drains.get_mut(app.0 as usize)
                 {
@@ -108,9 +132,13 @@ impl StatusModel {
                         HealthAlert::DrainLoops { .. }
                         | HealthAlert::DrainMissing
                         | HealthAlert::DrainSilent { .. } => {
-                            drain.trouble = Some(alert.to_string());
+                            (drain.trouble, drain.fix) = (Some(alert.to_string()), None);
                         }
                         HealthAlert::DrainRecovered => drain.trouble = None,
+                        HealthAlert::ForeignDrain { .. } => {
+                            let (text, fix) = alert.words();
+                            kept.foreign.insert(*app, (text, fix, notice.at));
+                        }
                         _ => {}
                     }
                 }
@@ -149,6 +177,7 @@ impl StatusModel {
         let dynos = status.dynos.into_iter().map(|dyno| DynoFacts {
             trace: kept.history.trace(app, &dyno.name).cloned(),
             traffic: self.traffic_of(app, &dyno.name, now),
+            is_not_restarted: kept.not_restarted.is_in_force(app, &dyno.name, now.wall),
             status: without_old_reason(dyno),
         });
         Some(AppFacts {
@@ -157,9 +186,9 @@ impl StatusModel {
             paused: status.paused.map(PauseFacts::from),
             drain: DrainFacts {
                 last_batch_ago: last_batch.map(|at| now.mono.saturating_sub(at.mono)),
-                ..drain.clone()
+                ..with_foreign(drain.clone(), kept.foreign.get(&app), now.wall)
             },
-            restarts_off: kept.restarts_off.text(app, now.wall),
+            restarts_off: kept.restarts_off.of(app, now.wall),
             dynos: dynos.collect(),
         })
     }
@@ -184,6 +213,21 @@ impl StatusModel {
     fn lock(&self) -> MutexGuard<'_, Kept> {
         // The state is consistent after every statement that changes it, so a panic elsewhere is harmless.
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Shows another app's drain for as long as it sends errors under this app's name.
+fn with_foreign(
+    drain: DrainFacts,
+    foreign: Option<&(String, Option<String>, Timestamp)>,
+    now: Timestamp,
+) -> DrainFacts {
+    let lasts = |at: &Timestamp| since(*at, now) < limits::INCIDENT_QUIET;
+    match foreign {
+        Some((text, fix, at)) if drain.trouble.is_none() && lasts(at) => {
+            DrainFacts { trouble: Some(text.clone()), fix: fix.clone(), ..drain }
+        }
+        _ => drain,
     }
 }
 

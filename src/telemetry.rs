@@ -149,13 +149,15 @@ fn report_outcome(outcome: &Outcome, plan: &AppPlan, metrics: &Metrics) {
     if let RestartResult::Back { out_for, .. } = &outcome.result {
         metrics.restart_took(outcome.app, *out_for);
     }
-    let (app, dyno, result) = (&plan.name, &outcome.dyno, &outcome.result);
-    match result {
+    let (app, dyno, result) = (plan.name.as_str(), outcome.dyno.to_string(), outcome.result.to_string());
+    // As text, so that a sentence is in quotes.
+    let (dyno, result) = (dyno.as_str(), result.as_str());
+    match &outcome.result {
         RestartResult::Accepted { .. }
         | RestartResult::Back { late: false, .. }
         | RestartResult::Gone
         | RestartResult::Withdrawn => {
-            info!(%app, %dyno, outcome = label, %result, "restart outcome");
+            info!(app, dyno, outcome = label, result, "restart outcome");
         }
         RestartResult::Back { late: true, .. }
         | RestartResult::DownAgain { .. }
@@ -164,7 +166,7 @@ fn report_outcome(outcome: &Outcome, plan: &AppPlan, metrics: &Metrics) {
         | RestartResult::NotBack { .. }
         | RestartResult::Refused(_)
         | RestartResult::Unanswered { .. } => {
-            warn!(%app, %dyno, outcome = label, %result, "restart outcome");
+            warn!(app, dyno, outcome = label, result, "restart outcome");
         }
     }
 }
@@ -182,26 +184,35 @@ fn report_notice(notice: &Notice, plans: &[AppPlan], metrics: &Metrics) {
             plans[app.0 as usize].name.as_str()
         }
     };
+    let about = notice.dyno.as_ref().map_or_else(|| app.to_owned(), |dyno| format!("{app} {dyno}"));
     let dyno = notice.dyno.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string);
     let what = &notice.what;
     match what {
         // Only a person can fix these, and until then nothing is restarted.
         NoticeKind::ApiError(ApiError::Unauthorized | ApiError::Forbidden { .. } | ApiError::NoSuchApp) => {
-            error!(%app, dyno, notice = label, "{app}: {what}");
+            error!(app, dyno, notice = label, "{about}: {what}");
         }
         NoticeKind::Health(alert) if alert.needs_person() => {
-            error!(%app, dyno, notice = label, "{app}: {what}");
+            error!(app, dyno, notice = label, "{about}: {what}");
         }
         NoticeKind::Admin(act) => {
             let Client { address, through, .. } = &act.by;
-            info!(%app, dyno, notice = label, user = act.by.user(), address, %through, "{app}: {what}");
+            info!(
+                app,
+                dyno,
+                notice = label,
+                user = act.by.user(),
+                address,
+                through = through.to_string(),
+                "{about}: {what}"
+            );
         }
         NoticeKind::ApiRecovered
         | NoticeKind::CallsLeft
         | NoticeKind::LinesCurrent
-        | NoticeKind::Often { .. } => info!(%app, dyno, notice = label, "{app}: {what}"),
+        | NoticeKind::Often { .. } => info!(app, dyno, notice = label, "{about}: {what}"),
         NoticeKind::Health(alert) if alert.is_recovery() => {
-            info!(%app, dyno, notice = label, "{app}: {what}");
+            info!(app, dyno, notice = label, "{about}: {what}");
         }
         NoticeKind::ApiError(_)
         | NoticeKind::Broken { .. }
@@ -212,7 +223,7 @@ fn report_notice(notice: &Notice, plans: &[AppPlan], metrics: &Metrics) {
         | NoticeKind::GaveUp { .. }
         | NoticeKind::NoHelp { .. }
         | NoticeKind::RestartFailed(_)
-        | NoticeKind::Health(_) => warn!(%app, dyno, notice = label, "{app}: {what}"),
+        | NoticeKind::Health(_) => warn!(app, dyno, notice = label, "{about}: {what}"),
     }
 }
 

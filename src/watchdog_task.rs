@@ -132,14 +132,14 @@ impl WatchdogTask {
                 (Input::Probed { answer: value, date }, tokens_remaining)
             }
             Ask::Status => {
-                let red = match &self.status_page {
-                    Some(page) => page.red().await,
+                let is_red = match &self.status_page {
+                    Some(page) => page.are_apps_red().await,
                     None => None,
                 };
-                if let Some(red) = &red {
-                    self.context.handle.platform_status(red.iter().any(|system| system == APPS));
+                if let Some(is_red) = is_red {
+                    self.context.handle.platform_status(is_red);
                 }
-                (Input::Status { red }, None)
+                (Input::Status { is_red }, None)
             }
         };
         // The receiver is gone only at shutdown.
@@ -189,7 +189,7 @@ impl WatchdogTask {
             metrics.app_hidden(app, *hidden);
         }
         metrics.api_away(now.api_away);
-        metrics.platform_red(now.red.is_some());
+        metrics.platform_red(now.is_platform_red);
         if now.token_accepted == Some(false) {
             readiness.fail("token", "Heroku rejects HEROKU_API_KEY");
         } else {
@@ -202,9 +202,7 @@ impl WatchdogTask {
         readiness.warn("drains", warning(&now.silent, "silent or missing"));
         readiness.warn("apps", warning(&now.hidden, "inaccessible"));
         readiness.warn("api", now.api_away.then(|| "the Platform API does not respond".to_owned()));
-        readiness.warn("heroku", now.red.clone().map(|red| format!("the status page shows red: {red}")));
+        let is_red = now.is_platform_red;
+        readiness.warn("heroku", is_red.then(|| "its status page shows Apps red".to_owned()));
     }
 }
-
-/// The system of Heroku's status page that runs and restarts dynos.
-const APPS: &str = "Apps";

@@ -1,5 +1,5 @@
 //! What a person has to do now, as far as the decision history shows: the last lines of `history`, which end
-//! next to the prompt.
+//! next to the prompt. The words are those of the messages and of the page.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,6 +10,8 @@ use crate::cli::HistoryArgs;
 use crate::store::error::StoreAway;
 use crate::store::history::Filter;
 use crate::store::read_only::{GiveUp, ReadOnlyStore};
+use dynowarden_core::incident::message::NextStep;
+use dynowarden_core::incident::next_step;
 use dynowarden_core::limits;
 use dynowarden_core::record::MANUAL;
 use dynowarden_core::record::view::{DecisionView, Word};
@@ -55,10 +57,8 @@ fn of(decisions: &[DecisionView], given_up: &[GiveUp], now: Timestamp) -> Vec<St
             "{app} {dyno} was given up, because restarts did not help: not restarted until {until} or the \
              next release"
         ));
-        lines.push(format!(
-            "  find the cause, or use a larger dyno; to restart it once more: \
-             heroku ps:restart {dyno} -a {app}"
-        ));
+        let is_memory = last.or(at.as_ref()).is_some_and(|one| one.is_about_memory());
+        lines.push(format!("  {}", next_step::after_give_up(app, Some(dyno), is_memory)));
         restarts.remove(&(app.as_str(), dyno.as_str()));
     }
     for ((app, dyno), restart) in &restarts {
@@ -67,20 +67,43 @@ fn of(decisions: &[DecisionView], given_up: &[GiveUp], now: Timestamp) -> Vec<St
         };
         let ago = spoken(since(restart.at, now));
         lines.push(format!("{app} {dyno}: the restart {ago} ago: {}", outcome.text));
-        lines.push(format!(
-            "  see whether it is up, and why not: heroku ps -a {app}; heroku logs -d {dyno} -a {app}"
-        ));
+        lines.push(format!("  {}", after(&outcome.result, restart, dyno)));
+    }
+    for decision in decisions.iter().filter(|one| is_not_restarted(one, &restarts, now)) {
+        let (app, dyno) = (&decision.app, decision.dyno.as_deref().unwrap_or("-"));
+        let erring_for = spoken(since(decision.at, now));
+        lines.push(format!("{app} {dyno} has erred for {erring_for} without a restart: {}", decision.reason));
+        let by_hand = next_step::restart_by_hand(app, &dyno);
+        lines.push(format!("  {}", next_step::while_not_restarted(&by_hand)));
     }
     let mut off: BTreeMap<&str, &DecisionView> = BTreeMap::new();
     for decision in decisions.iter().filter(|one| is_off(one) && one.last_at >= earlier(now, PRESENT)) {
         off.entry(decision.app.as_str()).or_insert(decision);
     }
+    for decision in decisions.iter().filter(|one| one.dry_run && one.last_at >= earlier(now, PRESENT)) {
+        let (app, dyno) = (&decision.app, decision.dyno.as_deref().unwrap_or("-"));
+        let ago = spoken(since(decision.last_at, now));
+        lines.push(format!("{app} {dyno} would have been restarted {ago} ago"));
+        if let NextStep::Todo(step) = next_step::in_dry_run(&next_step::restart_by_hand(app, &dyno)) {
+            lines.push(format!("  {step}"));
+        }
+    }
+    let mut calm_reasons = Vec::new();
     for (app, decision) in off {
-        lines.push(format!("{app}: restarts are off: {}", decision.reason));
-        lines.push("  see what is wrong: dynowarden check".to_owned());
+        let what = match decision.code.as_str() {
+            "foreign_drain" => format!("{app}: lines are not counted: {}", decision.reason),
+            _ => format!("{app}: restarts are off: {}", decision.reason),
+        };
+        match off_step(&decision.code, app) {
+            NextStep::Todo(step) => lines.extend([what, format!("  {step}")]),
+            NextStep::Nothing(why) => calm_reasons.push(format!("Nothing to do. {what}; {why}")),
+        }
+    }
+    if lines.is_empty() && !calm_reasons.is_empty() {
+        return calm_reasons;
     }
     if lines.is_empty() {
-        return vec![calm(restarts.values().copied().max_by_key(|restart| restart.at), now)];
+        return vec![calm(decisions, restarts.values().copied().max_by_key(|restart| restart.at), now)];
     }
     lines.insert(0, "What to do:".to_owned());
     lines
@@ -95,16 +118,75 @@ fn is_bad(result: &str) -> bool {
     matches!(result, "down_again" | "ignored" | "no_help" | "not_back" | "refused" | "unanswered")
 }
 
-/// Whether a refusal is about what dynowarden cannot see or use.
-fn is_off(decision: &DecisionView) -> bool {
-    let codes =
-        ["forbidden", "no_such_app", "other_app", "refused", "store_away", "unauthorized", "unreachable"];
-    decision.decision == Word::Hold
-        && (codes.contains(&decision.code.as_str()) || decision.code == "foreign_drain")
+/// The step after a restart that ended badly.
+fn after(result: &str, restart: &DecisionView, dyno: &str) -> String {
+    let app = &restart.app;
+    match result {
+        "no_help" => next_step::after_no_help(app, restart.is_about_memory()),
+        "down_again" | "not_back" => next_step::while_down(app, Some(&dyno)),
+        _ => format!("restart it by hand if it still fails: {}", next_step::restart_by_hand(app, &dyno)),
+    }
 }
 
-fn calm(last: Option<&DecisionView>, now: Timestamp) -> String {
+/// Whether a refusal is about what dynowarden cannot see or use. A database that is away is none: this was
+/// read from it.
+fn is_off(decision: &DecisionView) -> bool {
+    let codes = [
+        "api_reserve",
+        "foreign_drain",
+        "forbidden",
+        "garbled",
+        "no_such_app",
+        "other_app",
+        "platform_red",
+        "throttled",
+        "unauthorized",
+        "unreachable",
+    ];
+    decision.decision == Word::Hold && codes.contains(&decision.code.as_str())
+}
+
+fn off_step(code: &str, app: &str) -> NextStep {
+    match code {
+        "api_reserve" => next_step::without_calls(),
+        "garbled" | "throttled" | "unreachable" => next_step::without_api(),
+        "platform_red" => next_step::while_red(),
+        "unauthorized" => next_step::without_token(),
+        "forbidden" => next_step::without_access(&app),
+        _ => NextStep::Todo("see what is wrong: dynowarden check".to_owned()),
+    }
+}
+
+/// Whether it says that a dyno errs for as long as people are told of it, and nothing else is said about it.
+fn is_not_restarted(
+    decision: &DecisionView,
+    restarts: &BTreeMap<(&str, &str), &DecisionView>,
+    now: Timestamp,
+) -> bool {
+    // Only these wait for something that may never come; other codes say what ends them.
+    let lasts = ["formation_failed", "formation_out", "queued", "refused"].contains(&decision.code.as_str());
+    let Some(dyno) = decision.dyno.as_deref().filter(|_| lasts && decision.decision == Word::Hold) else {
+        return false;
+    };
+    let restart = restarts.get(&(decision.app.as_str(), dyno));
+    let is_told = |restart: &&&DecisionView| {
+        restart.at > decision.at || restart.outcome.as_ref().is_some_and(|outcome| is_bad(&outcome.result))
+    };
+    restart.filter(is_told).is_none()
+        && decision.last_at >= earlier(now, limits::HELP_WITHIN)
+        && decision.at <= earlier(now, limits::NOT_RESTARTED_AFTER)
+}
+
+fn calm(decisions: &[DecisionView], last: Option<&DecisionView>, now: Timestamp) -> String {
     let Some(restart) = last else {
+        let of_late = |one: &&DecisionView| one.last_at >= earlier(now, PRESENT);
+        if let Some(hold) = decisions.iter().filter(of_late).find(|one| is_intended(one)) {
+            let dyno = hold.dyno.as_deref().unwrap_or("-");
+            return format!(
+                "Nothing to do: {} {dyno} is not restarted, as you asked: {}.",
+                hold.app, hold.reason
+            );
+        }
         return format!(
             "Nothing to do: no dyno is given up, and no restart failed in the last {}.",
             spoken(RECENT)
@@ -114,6 +196,11 @@ fn calm(last: Option<&DecisionView>, now: Timestamp) -> String {
     let ago = spoken(since(restart.at, now));
     let how = restart.outcome.as_ref().map_or_else(String::new, |outcome| format!(": {}", outcome.text));
     format!("Nothing to do. The last restart was of {} {dyno}, {ago} ago{how}.", restart.app)
+}
+
+/// Whether nothing was sent because people have asked for that.
+fn is_intended(decision: &DecisionView) -> bool {
+    matches!(decision.code.as_str(), "outside_window" | "paused")
 }
 
 #[cfg(test)]
@@ -179,6 +266,35 @@ mod tests {
     }
 
     #[test]
+    fn a_pause_is_as_people_asked_and_a_dry_run_leaves_the_restart_to_them() {
+        let text = shown(&[decision(45, "web.1", "hold", "paused", None)], &[]);
+        assert_eq!(text, "Nothing to do: acme web.1 is not restarted, as you asked: reason paused.");
+        let dry = DecisionView { dry_run: true, ..decision(45, "web.1", "restart", "dry_run", None) };
+        let text = shown(&[dry], &[]);
+        assert!(text.starts_with("What to do:\nacme web.1 would have been restarted 5m ago\n"), "{text}");
+        assert!(text.ends_with("because this is a dry run: heroku ps:restart web.1 -a acme"), "{text}");
+    }
+
+    #[test]
+    fn a_dyno_that_errs_for_long_without_a_restart_is_told() {
+        let hold = |from: u32, to| DecisionView {
+            last_at: decision(to, "web.1", "hold", "queued", None).at,
+            ..decision(from, "web.1", "hold", "queued", None)
+        };
+        let text = shown(&[hold(30, 49)], &[]);
+        assert_eq!(
+            text,
+            "What to do:\nacme web.1 has erred for 20m without a restart: reason queued\n  remove the reason, or \
+             restart it by hand: heroku ps:restart web.1 -a acme"
+        );
+        for rows in [vec![hold(40, 49)], vec![hold(30, 40)]] {
+            assert!(shown(&rows, &[]).starts_with("Nothing to do"), "{rows:?}");
+        }
+        let back = decision(35, "web.1", "restart", "rule", Some(("back", "up again after 9s")));
+        assert!(shown(&[hold(30, 49), back], &[]).starts_with("Nothing to do"));
+    }
+
+    #[test]
     fn a_failed_restart_is_told_until_the_next_one() {
         let failed = decision(10, "web.1", "restart", "rule", Some(("not_back", "not up within 3m")));
         let text = shown(std::slice::from_ref(&failed), &[]);
@@ -187,18 +303,32 @@ mod tests {
             "{text}"
         );
         assert!(text.ends_with("heroku logs -d web.1 -a acme"), "{text}");
+        let useless = decision(10, "web.1", "restart", "rule", Some(("no_help", "it did not help")));
+        assert!(
+            shown(&[useless], &[])
+                .contains("\n  find the cause. If a release brought it: heroku rollback -a acme.")
+        );
         let back = decision(20, "web.1", "restart", "rule", Some(("back", "up again after 9s")));
         assert!(shown(&[back, failed], &[]).starts_with("Nothing to do."));
     }
 
     #[test]
     fn restarts_that_are_off_are_told_while_they_are() {
-        let off = |minute| decision(minute, "web.1", "hold", "unauthorized", None);
+        let of = |minute, code| decision(minute, "web.1", "hold", code, None);
+        let off = |minute| of(minute, "unauthorized");
         let text = shown(&[off(45)], &[]);
         assert_eq!(
             text,
-            "What to do:\nacme: restarts are off: reason unauthorized\n  see what is wrong: dynowarden check"
+            "What to do:\nacme: restarts are off: reason unauthorized\n  set HEROKU_API_KEY to a new token, and \
+             restart dynowarden: heroku authorizations:create -s write -d dynowarden --short"
         );
+        for code in ["platform_red", "unreachable"] {
+            let text = shown(&[of(45, code)], &[]);
+            assert!(text.starts_with("Nothing to do. acme: restarts are off: reason"), "{text}");
+            assert!(text.contains("restarts resume when"), "{text}");
+        }
+        // It was read from the database.
+        assert!(shown(&[of(45, "store_away")], &[]).starts_with("Nothing to do: no dyno"));
         assert!(shown(&[off(20)], &[]).starts_with("Nothing to do"));
     }
 }

@@ -94,7 +94,6 @@ fn payload(message: &Message, action: EventAction, routing_key: &str) -> Value {
         "source": source,
         "severity": severity,
         "timestamp": message.at.to_string(),
-        "component": dyno,
         "group": source,
         "class": message.kind.word(),
         "custom_details": {
@@ -103,8 +102,14 @@ fn payload(message: &Message, action: EventAction, routing_key: &str) -> Value {
             "incident": footer(message),
         },
     });
+    if let Some(dyno) = dyno {
+        event["payload"]["component"] = dyno.into();
+    }
     event["client"] = "dynowarden".into();
-    event["client_url"] = message.links.page.clone().into();
+    // The schema has no null: what is not known is left out.
+    if let Some(page) = &message.links.page {
+        event["client_url"] = page.as_str().into();
+    }
     let links = message.links.named();
     event["links"] = links
         .into_iter()
@@ -114,8 +119,8 @@ fn payload(message: &Message, action: EventAction, routing_key: &str) -> Value {
     event
 }
 
-/// PagerDuty's own limit.
-const SUMMARY_CHARS_MAX: usize = 1024;
+/// PagerDuty's own limit is 1024, with the mark of what was cut.
+const SUMMARY_CHARS_MAX: usize = 1023;
 /// An event may have 512 KB.
 const DETAILS_CHARS_MAX: usize = 20_000;
 
@@ -159,7 +164,7 @@ mod tests {
             let event = payload(&message, EventAction::Trigger, "0123456789abcdef0123456789abcdef");
             assert_eq!(event["dedup_key"], message.incident, "{name}");
             let summary = event["payload"]["summary"].as_str().expect("a summary");
-            assert!((1..=1025).contains(&summary.chars().count()), "{name}");
+            assert!((1..=1024).contains(&summary.chars().count()), "{name}");
             assert!(!event["payload"]["source"].as_str().expect("a source").is_empty(), "{name}");
             let severity = event["payload"]["severity"].as_str().expect("a severity");
             assert!(["critical", "error", "info"].contains(&severity), "{name}");

@@ -11,6 +11,7 @@ use crate::notify::NotifierFigures;
 use crate::ui::series::Trace;
 use dynowarden_core::engine::status::{DynoStatus, PauseStatus, Stage};
 use dynowarden_core::ident::AppName;
+use dynowarden_core::incident::message::NextStep;
 use dynowarden_core::record::view::DecisionView;
 
 #[derive(Clone, Debug)]
@@ -34,9 +35,19 @@ pub struct AppFacts {
     pub paused: Option<PauseFacts>,
     pub drain: DrainFacts,
     /// Why none of its dynos can be restarted at present, in words.
-    pub restarts_off: Option<String>,
+    pub restarts_off: Option<Off>,
     /// Its dynos, in the order of their names.
     pub dynos: Vec<DynoFacts>,
+}
+
+/// Why nothing of an app is restarted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Off {
+    /// In words.
+    pub why: String,
+    pub next_step: NextStep,
+    /// Whether it concerns all apps.
+    pub is_everywhere: bool,
 }
 
 /// A pause in force.
@@ -67,6 +78,9 @@ pub struct DrainFacts {
     /// A known problem of the drain itself, in words.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trouble: Option<String>,
+    /// What ends it, if that is known.
+    #[serde(skip)]
+    pub fix: Option<String>,
 }
 
 #[derive(Clone, Debug)]
@@ -77,6 +91,8 @@ pub struct DynoFacts {
     pub trace: Option<Trace>,
     /// Its share of the app's requests.
     pub traffic: Option<Traffic>,
+    /// Whether it errs, and people were told that it is not restarted.
+    pub is_not_restarted: bool,
 }
 
 /// Requests of the last whole minute, as reported by the router.
@@ -148,9 +164,10 @@ impl DynoFacts {
     /// Whether it is healthy and nothing is under way.
     pub fn is_calm(&self) -> bool {
         let over = self.status.memory.is_some_and(|memory| memory.permille > 1000);
-        self.status.stage == Stage::Watched && !over
+        self.status.stage == Stage::Watched && !over && !self.status.is_broken
     }
 
+    /// Whether its restart has begun, or waits for its turn.
     pub fn is_under_way(&self) -> bool {
         matches!(
             self.status.stage,

@@ -5,7 +5,9 @@
 //! series             memory and restarts of each dyno, for the charts
 //! recent_decisions   the last decisions with their outcomes
 //! restarts_off       why nothing of an app is restarted
+//! not_restarted      dynos that err for long without a restart
 //! overview           `/`
+//! verdict            its first lines: the worst problem, and what to do
 //! dynos              the table of dynos, and its pages for a large app
 //! dyno               the pages of one app and of one dyno
 //! decisions          a list of decisions
@@ -31,10 +33,12 @@ pub mod facts;
 pub mod json;
 pub mod layout;
 pub mod marks;
+pub mod not_restarted;
 pub mod overview;
 pub mod parts;
 pub mod plot;
 pub mod recent_decisions;
 pub mod restarts_off;
 pub mod series;
+mod verdict;
 mod words;

@@ -11,6 +11,7 @@ use crate::ui::dynos::{advice, table};
 use crate::ui::facts::{AppFacts, DrainFacts, DynoFacts, Facts};
 use crate::ui::layout::{Layout, PageKind, drain_command, page, token_field};
 use crate::ui::parts::{Part, Row};
+use crate::ui::verdict::Verdict;
 use crate::ui::words::{self, Tone, badge, coarse, count, grouped, left, percent, rate, state, with_times};
 use dynowarden_core::ident::{AppName, DynoName};
 use dynowarden_core::limits;
@@ -81,7 +82,7 @@ impl Overview {
             }
         };
         // The sentence is also the title, so a background tab shows it.
-        page(layout, PageKind::Overview, &verdict(facts).1, content)
+        page(layout, PageKind::Overview, &Verdict::of(facts).text, content)
     }
 }
 
@@ -138,7 +139,7 @@ fn folds(app: &AppFacts, facts: &Facts) -> bool {
 }
 
 fn headline(facts: &Facts) -> Part {
-    let (tone, text) = verdict(facts);
+    let Verdict { tone, text, next_step } = Verdict::of(facts);
     let day = earlier(facts.now, std::time::Duration::from_secs(86_400));
     let today = facts.decisions.iter().filter(|decision| decision.at >= day);
     let mut restarts = 0_u64;
@@ -163,60 +164,14 @@ fn headline(facts: &Facts) -> Part {
         "headline",
         html! {
             section.headline.(tone.class()) id="headline" aria-label="Summary" {
-                p.verdict { (text) }
+                div.told {
+                    p.verdict { (text) }
+                    @if let Some(step) = &next_step { p.todo { (step) } }
+                }
                 dl { @for (term, figure) in &figures { div { dt { (term) } dd { (figure) } } } }
             }
         },
     )
-}
-
-/// One sentence about the worst problem, which also says that nothing is restarted in a dry run.
-fn verdict(facts: &Facts) -> (Tone, String) {
-    let (tone, text) = worst(facts);
-    if facts.apps.iter().any(|app| app.dry_run) {
-        return (tone.max(Tone::Warn), format!("{text} · dry run: nothing will be restarted"));
-    }
-    (tone, text)
-}
-
-fn worst(facts: &Facts) -> (Tone, String) {
-    if let Some(trouble) = &facts.trouble {
-        return (Tone::Bad, format!("Not ready: {trouble}"));
-    }
-    let lost: Vec<_> = facts.each_dyno().filter(|(_, dyno)| dyno.needs_person()).collect();
-    match lost.as_slice() {
-        [] => {}
-        [(app, dyno)] => return (Tone::Bad, format!("{} {} needs attention", app.name, dyno.status.name)),
-        many => return (Tone::Bad, format!("{} dynos need attention", many.len())),
-    }
-    if let Some(app) = facts.apps.iter().find(|app| app.drain.trouble.is_some()) {
-        return (Tone::Bad, format!("The drain of {} has a problem", app.name));
-    }
-    let off = facts.apps.iter().find_map(|app| Some((&app.name, app.restarts_off.as_ref()?)));
-    if let Some((app, why)) = off {
-        return (Tone::Bad, format!("{app}: {why}"));
-    }
-    if let Some(warn) = &facts.warn {
-        return (Tone::Warn, format!("Working, but {warn}"));
-    }
-    if facts.apps.iter().all(|app| app.drain.last_batch_ago.is_none()) {
-        return (Tone::Warn, "No logs received yet".to_owned());
-    }
-    let under_way: Vec<_> = facts.each_dyno().filter(|(_, dyno)| dyno.is_under_way()).collect();
-    match under_way.as_slice() {
-        [] => {}
-        [(app, dyno)] => {
-            let (_, word) = state(dyno, app.dry_run);
-            return (Tone::Busy, format!("{word}: {} {}", app.name, dyno.status.name));
-        }
-        many => return (Tone::Busy, format!("{} restarts in progress", many.len())),
-    }
-    let paused = facts.apps.iter().filter(|app| app.paused.is_some()).count();
-    match (paused, facts.apps.len()) {
-        (0, _) => (Tone::Good, "All is well".to_owned()),
-        (paused, all) if paused == all => (Tone::Warn, "Restarts are paused".to_owned()),
-        (paused, _) => (Tone::Warn, format!("Restarts are paused for {}", count(paused, "app", "apps"))),
-    }
 }
 
 /// Everything that is paused, cooling down, given up or under way, with the time that is left.
@@ -227,8 +182,8 @@ fn attention(facts: &Facts) -> Part {
         if let Some(trouble) = &app.drain.trouble {
             rows.push(attention_row(&app.name, None, (Tone::Bad, "Drain"), trouble));
         }
-        if let Some(why) = &app.restarts_off {
-            rows.push(attention_row(&app.name, None, (Tone::Bad, "Restarts off"), why));
+        if let Some(off) = &app.restarts_off {
+            rows.push(attention_row(&app.name, None, (Tone::Bad, "Restarts off"), &off.why));
         }
         if let Some(pause) = &app.paused {
             let text = words::pause(pause, now);

@@ -47,6 +47,7 @@ pub(super) fn state(dyno: &DynoFacts, is_dry: bool) -> (Tone, &'static str) {
     match dyno.status.stage {
         Stage::CoolingDown if is_dry => (Tone::Quiet, "Would be cooling down"),
         Stage::Queued | Stage::Waiting if is_dry => (Tone::Busy, "Would be restarted"),
+        Stage::Watched if dyno.status.is_broken => (Tone::Bad, "Down"),
         Stage::Watched if dyno.is_calm() => (Tone::Good, "Healthy"),
         Stage::Watched => (Tone::Warn, "Over quota"),
         Stage::Queued => (Tone::Busy, "Queued"),

@@ -5,7 +5,8 @@ use heroku_sim::server::SimHeroku;
 use heroku_sim::status_page::Light;
 use http::Method;
 
-use support::daemon::{DRAIN_PASSWORD, Daemon, PATIENCE};
+use support::client::get;
+use support::daemon::{DRAIN_PASSWORD, Daemon, PATIENCE, eventually};
 use support::fixtures::{
     acme, app, await_restart, await_restart_of, basic, drain_to, dyno, heroku, heroku_with, post, r14,
 };
@@ -48,9 +49,19 @@ async fn a_red_status_page_holds_restarts() {
     let page = format!("{}/api/v4/current-status", heroku.api_url());
     let daemon = Daemon::start(&heroku.api_url(), &[("DYNOWARDEN_HEROKU__STATUS_URL", &page)]);
     drain_to(&heroku, &daemon.url, &acme());
-    daemon.await_line(|line| line["message"].as_str().is_some_and(|text| text.contains("shows red: Apps")));
+    daemon.await_line(|line| {
+        line["message"].as_str().is_some_and(|text| text.contains("shows its system Apps red"))
+    });
     heroku.emit_r14(&acme(), &dyno("web.1"));
     daemon.await_decision("web.1", "hold", "platform_red");
+    let page = eventually("the page says why", || {
+        let page = get(&daemon, "/");
+        page.contains(
+            "<p class=\"verdict\">Restarts are off: Heroku's status page shows its system Apps red</p>",
+        )
+        .then_some(page)
+    });
+    assert!(page.contains("<p class=\"todo\">Nothing to do: restarts resume when"), "{page}");
     assert!(heroku.deletes().is_empty());
 }
 

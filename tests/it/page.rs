@@ -7,13 +7,14 @@ use std::sync::Arc;
 use dynowarden::ui::assets::Assets;
 use dynowarden::ui::decisions_page::{Asked, decisions_page};
 use dynowarden::ui::dyno::{app_page, dyno_page};
-use dynowarden::ui::facts::{Facts, PauseFacts};
+use dynowarden::ui::facts::{Facts, Off, PauseFacts};
 use dynowarden::ui::json::DynosJson;
 use dynowarden::ui::layout::Layout;
 use dynowarden::ui::overview::Overview;
 use dynowarden::ui::parts::{Change, changes};
 use dynowarden::ui::plot::Range;
 use dynowarden_core::ident::AppName;
+use dynowarden_core::incident::message::NextStep;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
@@ -214,13 +215,21 @@ fn the_verdict_is_on_the_page_and_in_the_tab_title() {
     titled(&facts, "No logs received yet");
     facts.warn = Some("notify: pager is not delivering".to_owned());
     titled(&facts, "Working, but notify: pager is not delivering");
-    facts.apps[1].restarts_off = Some("restarts are off: only 7 API calls".to_owned());
+    let off = |why: &str, is_everywhere| Off {
+        why: why.to_owned(),
+        next_step: NextStep::Todo("look".to_owned()),
+        is_everywhere,
+    };
+    facts.apps[1].restarts_off = Some(off("restarts are off: only 7 API calls", false));
     titled(&facts, "app-2: restarts are off: only 7 API calls");
     assert!(overview(&facts).contains("Restarts off"));
     facts.apps[1].drain.trouble = Some("silent".to_owned());
     titled(&facts, "The drain of app-2 has a problem");
     facts.trouble = Some("store: away".to_owned());
     titled(&facts, "Not ready: store: away");
+    facts.apps[1].restarts_off = Some(off("restarts are off: Heroku rejects the token", true));
+    titled(&facts, "Restarts are off: Heroku rejects the token");
+    assert!(overview(&facts).contains("<p class=\"todo\">What to do: look</p>"));
 }
 
 #[test]

@@ -768,9 +768,6 @@ pub const PLATFORM_RED_COUNTS: Duration = Duration::from_secs(30 * 60);
 /// Bytes of Heroku's status page.
 pub const STATUS_BYTES_MAX: usize = 256 * 1024;
 
-/// Systems on Heroku's status page, and characters of a name: there are three.
-pub const STATUS_SYSTEMS_MAX: usize = 16;
-
 /// Between two checks of the drains' activity.
 pub const LISTEN_EVERY: Duration = Duration::from_secs(15);
 

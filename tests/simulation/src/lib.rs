@@ -115,7 +115,7 @@ enum Due {
     /// The answer of the status page, or none.
     PageRead {
         life: u32,
-        red: Option<Vec<String>>,
+        is_red: Option<bool>,
     },
     Posted(Box<Post>),
     Posting(Box<Post>),
@@ -367,7 +367,7 @@ impl Simulation {
                 self.page_asked(life, condition);
                 Ok(())
             }
-            Due::PageRead { life, red } => self.page_read(life, red),
+            Due::PageRead { life, is_red } => self.page_read(life, is_red),
             Due::Posted(post) => {
                 self.logplex.answered(&post.lane, Outcome::Status(204), self.now);
                 Ok(())

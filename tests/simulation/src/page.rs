@@ -76,7 +76,7 @@ impl Simulation {
         if condition == PageCondition::Lost {
             self.figures.fault("page_lost");
             let gives_up = self.chance.span(Duration::ZERO, TIMEOUT);
-            return self.plan_in(gives_up, Due::PageRead { life, red: None });
+            return self.plan_in(gives_up, Due::PageRead { life, is_red: None });
         }
         let way = match condition {
             PageCondition::Late => self.chance.span(secs(1), TIMEOUT / 2),
@@ -91,42 +91,38 @@ impl Simulation {
         let request = request.body(Bytes::new()).expect("a path is a URI");
         let Reply::Answer { response, .. } = self.platform.answer(&request, self.now) else { return };
         let body = response.into_body();
-        let red = match condition {
+        let is_red = match condition {
             PageCondition::Garbled => {
                 self.figures.fault("page_garbled");
                 let is_cut = self.chance.hits(500);
                 let cut = body.len() / 2;
                 let body = if is_cut { body.slice(..cut) } else { Bytes::from_static(b"<!DOCTYPE html>") };
-                json::red_systems(&body).ok()
+                json::are_apps_red(&body).ok()
             }
             PageCondition::Elsewhere => {
                 let body = String::from_utf8_lossy(&body).replace("Apps", "Tools");
-                json::red_systems(body.as_bytes()).ok()
+                json::are_apps_red(body.as_bytes()).ok()
             }
-            PageCondition::Fair | PageCondition::Late | PageCondition::Lost => json::red_systems(&body).ok(),
+            PageCondition::Fair | PageCondition::Late | PageCondition::Lost => json::are_apps_red(&body).ok(),
         };
         let way = match condition {
             PageCondition::Late => self.chance.span(secs(1), TIMEOUT / 2),
             _ => self.chance.span(Duration::from_millis(20), Duration::from_millis(400)),
         };
-        self.plan_in(way, Due::PageRead { life, red });
+        self.plan_in(way, Due::PageRead { life, is_red });
     }
 
-    pub(super) fn page_read(&mut self, life: u32, red: Option<Vec<String>>) -> Result<(), Wrong> {
+    pub(super) fn page_read(&mut self, life: u32, is_red: Option<bool>) -> Result<(), Wrong> {
         let is_stopping = self.daemon.as_ref().is_none_or(Daemon::is_stopping);
         if !self.is_alive(life) || is_stopping {
             return Ok(());
         }
-        self.timeline.note(None, || format!("PAGE   {red:?}"), self.now);
-        if let Some(systems) = &red {
-            let is_red = systems.iter().any(|system| system == APPS);
+        self.timeline.note(None, || format!("PAGE   {is_red:?}"), self.now);
+        if let Some(is_red) = is_red {
             self.invariants.lights.read(is_red, self.now);
             self.input(dynowarden_core::engine::Input::PlatformStatus { is_red })?;
         }
-        self.watch(watchdog::Input::Status { red });
+        self.watch(watchdog::Input::Status { is_red });
         Ok(())
     }
 }
-
-/// The system of Heroku's status page that runs and restarts dynos.
-const APPS: &str = "Apps";

@@ -112,7 +112,9 @@ fn dyno(index: u32, stage: Stage, permille: u32) -> DynoFacts {
     };
     let restarted = stage != Stage::Watched && stage != Stage::Queued;
     DynoFacts {
+        is_not_restarted: false,
         status: DynoStatus {
+            is_broken: false,
             cooling_until: if stage == Stage::CoolingDown { soon(400) } else { None },
             given_up_until: if stage == Stage::GivenUp { soon(18_000) } else { None },
             last_restart_at: restarted.then(|| earlier(now(), Duration::from_secs(3000))),

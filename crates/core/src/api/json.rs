@@ -192,11 +192,12 @@ pub fn rate_limits(body: &[u8]) -> Result<u32, Garbled> {
     Ok(serde_json::from_slice::<Object<Dto>>(body)?.0.remaining)
 }
 
-/// Reads `GET https://status.heroku.com/api/v4/current-status`: the systems that are red.
+/// Reads `GET https://status.heroku.com/api/v4/current-status`: whether the system that runs and restarts
+/// dynos is red. The others, such as Data, say nothing about restarts.
 ///
 /// # Errors
 /// Not JSON, or JSON of another shape.
-pub fn red_systems(body: &[u8]) -> Result<Vec<String>, Garbled> {
+pub fn are_apps_red(body: &[u8]) -> Result<bool, Garbled> {
     #[derive(Deserialize)]
     struct Page {
         status: Vec<Object<System>>,
@@ -207,12 +208,7 @@ pub fn red_systems(body: &[u8]) -> Result<Vec<String>, Garbled> {
         status: String,
     }
     let Object(page) = serde_json::from_slice::<Object<Page>>(body)?;
-    let red = page.status.into_iter().map(|system| system.0).filter(|system| system.status == "red");
-    let name = |system: System| -> String {
-        let shown = system.system.chars().filter(|c| !c.is_control());
-        shown.take(limits::QUOTED_CHARS_MAX).collect()
-    };
-    Ok(red.map(name).take(limits::STATUS_SYSTEMS_MAX).collect())
+    Ok(page.status.iter().any(|Object(system)| system.system == "Apps" && system.status == "red"))
 }
 
 /// An error in the API's own form.
@@ -362,7 +358,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::{
-        account, app, drains, dyno, dynos, error, features, formation, owner, rate_limits, red_systems,
+        account, app, are_apps_red, drains, dyno, dynos, error, features, formation, owner, rate_limits,
     };
     use crate::event::DynoState;
     use crate::ident::ProcessType;
@@ -476,7 +472,7 @@ mod tests {
         assert!(dyno(&with("release", json!([11]))).is_err());
         assert!(rate_limits(b"[2399]").is_err() && account(br#"["ops@example.com"]"#).is_err());
         assert!(features(br#"[["preboot",true]]"#).is_err() && formation(br#"[["web",2]]"#).is_err());
-        assert!(red_systems(br#"[[["Apps","red"]]]"#).is_err());
+        assert!(are_apps_red(br#"[[["Apps","red"]]]"#).is_err());
         assert_eq!(error(br#"["rate_limit","Wait."]"#), None);
     }
 
@@ -517,9 +513,16 @@ mod tests {
         let account = account(br#"{"email":"ops@example.com","id":"1"}"#).expect("an account");
         assert_eq!(account.email, "ops@example.com");
         assert_eq!(rate_limits(br#"{"remaining":2399}"#).expect("a number"), 2399);
-        let body = br#"{"status":[{"system":"Apps","status":"red"},{"system":"Data","status":"green"}]}"#;
-        assert_eq!(red_systems(body).expect("a page"), ["Apps"]);
-        assert!(red_systems(b"{}").is_err() && red_systems(b"<html>").is_err());
+        for (apps, data, expect) in
+            [("red", "green", true), ("green", "red", false), ("yellow", "red", false)]
+        {
+            let body = json!({"status": [
+                {"system": "Data", "status": data},
+                {"system": "Apps", "status": apps},
+            ]});
+            assert_eq!(are_apps_red(body.to_string().as_bytes()).expect("a page"), expect, "{body}");
+        }
+        assert!(are_apps_red(b"{}").is_err() && are_apps_red(b"<html>").is_err());
     }
 
     #[test]

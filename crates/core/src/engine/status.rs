@@ -34,6 +34,8 @@ pub struct PauseStatus {
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct DynoStatus {
+    /// Whether it has been down for longer than `boot_timeout`, and not for a restart of ours.
+    pub is_broken: bool,
     pub cooling_until: Option<Timestamp>,
     pub given_up_until: Option<Timestamp>,
     /// When the API last accepted its restart.
@@ -133,6 +135,7 @@ impl Engine {
             None => Stage::Watched,
         };
         DynoStatus {
+            is_broken: dyno.down.is_some_and(|down| down.is_reported && !down.is_stopped),
             cooling_until: cooling.map(|left| later(now.wall, left)),
             given_up_until: given_up.map(|given_up| given_up.until_at),
             last_restart_at: dyno.restarts.last.as_ref().map(|last| last.accepted_at),

@@ -72,10 +72,8 @@ pub enum HealthAlert {
         by: AppName,
     },
     NameRecovered,
-    /// Heroku's status page shows these systems red.
-    PlatformRed {
-        systems: String,
-    },
+    /// Heroku's status page shows its system Apps red.
+    PlatformRed,
     PlatformRecovered,
     /// The database does not answer. About the whole account.
     StoreAway,
@@ -101,7 +99,7 @@ impl HealthAlert {
             | Self::ForeignDrain { .. }
             | Self::LinesLost { .. }
             | Self::NameTaken { .. }
-            | Self::PlatformRed { .. }
+            | Self::PlatformRed
             | Self::StoreAway
             | Self::TokenRefused => "failure",
             Self::ApiRecovered
@@ -174,8 +172,10 @@ impl HealthAlert {
             Self::LinesLost { messages } => {
                 format!("logplex lost {messages} lines (L10): errors may have been missed")
             }
-            Self::PlatformRed { systems } => format!("Heroku's status page shows red: {systems}"),
-            Self::PlatformRecovered => "Heroku's status page no longer shows red".to_owned(),
+            Self::PlatformRed => {
+                "restarts are off: Heroku's status page shows its system Apps red".to_owned()
+            }
+            Self::PlatformRecovered => "Heroku's status page no longer shows Apps red".to_owned(),
             Self::StoreAway => {
                 "the database is unavailable, so earlier restarts are unknown and restarts are off".to_owned()
             }

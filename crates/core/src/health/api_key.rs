@@ -92,5 +92,10 @@ fn scope_finding(scope: Option<&str>, reads_account: bool) -> Finding {
     Finding::warning(Subject::Token, text, NEW_TOKEN)
 }
 
+/// What ends a rejected token for the daemon, which reads its settings once. `check` prints the command for
+/// its own environment.
+pub const RENEW: &str = "set HEROKU_API_KEY to a new token, and restart dynowarden: \
+                         heroku authorizations:create -s write -d dynowarden --short";
+
 const NEW_TOKEN: &str =
     "export HEROKU_API_KEY=$(heroku authorizations:create -s write -d dynowarden --short)";

@@ -124,7 +124,7 @@ fn formation(app: &AppFacts) -> Vec<Finding> {
             Some(1) => {
                 let text =
                     format!("{listed} has only one dyno: each restart takes it down until the new one is up");
-                let fix = format!("heroku ps:scale {listed}=2 -a {name}, if that is not acceptable");
+                let fix = format!("if that is not acceptable: heroku ps:scale {listed}=2 -a {name}");
                 Finding::warning(Subject::Formation, text, fix)
             }
             Some(quantity) => Finding::ok(Subject::Formation, format!("{listed} has {quantity} dynos")),

@@ -18,7 +18,7 @@
 mod account;
 mod advice;
 pub mod alert;
-mod api_key;
+pub mod api_key;
 pub mod app;
 pub mod check;
 pub mod clock;

@@ -39,7 +39,7 @@ pub struct Watchdog {
     now: Now,
     /// Outstanding calls that cost quota.
     out: usize,
-    red: Option<String>,
+    is_platform_red: bool,
     status: Option<PeriodicCheck>,
     /// The longest interval between two readings of the drains' activity.
     tick: Duration,
@@ -69,8 +69,9 @@ pub enum Input {
     Heard(Vec<DrainActivity>),
     /// The answer to [`Ask::Probe`]: the calls left to the account, and the API's clock.
     Probed { answer: Result<u32, ApiError>, date: Option<Timestamp> },
-    /// The answer to [`Ask::Status`]: the red systems, or none if the page could not be read.
-    Status { red: Option<Vec<String>> },
+    /// The answer to [`Ask::Status`]: whether Heroku's status page shows Apps red, or none if the page could
+    /// not be read.
+    Status { is_red: Option<bool> },
     /// `RateLimit-Remaining` of any answer.
     Tokens { remaining: u32 },
 }
@@ -92,8 +93,8 @@ pub struct Summary {
     pub silent: Vec<bool>,
     /// Whether each app is inaccessible or renamed.
     pub hidden: Vec<bool>,
-    /// The red systems of Heroku's status page.
-    pub red: Option<String>,
+    /// Whether Heroku's status page shows Apps red.
+    pub is_platform_red: bool,
 }
 
 impl Watchdog {
@@ -115,7 +116,7 @@ impl Watchdog {
             held_until: Duration::ZERO,
             now,
             out: 0,
-            red: None,
+            is_platform_red: false,
             status: reads_status.then(|| PeriodicCheck::at(now.mono)),
             tick: silent_after.map_or(limits::LISTEN_EVERY, |span| (span / 4).min(limits::LISTEN_EVERY)),
         }
@@ -150,7 +151,7 @@ impl Watchdog {
                 let clock = date.and_then(|date| self.account.clock_read(date, now));
                 self.report(Scope::Account, probed.into_iter().chain(clock));
             }
-            Input::Status { red } => self.status_read(red),
+            Input::Status { is_red } => self.status_read(is_red),
             Input::Tokens { remaining } => self.tokens_left(remaining),
         }
         self.ask();
@@ -173,7 +174,7 @@ impl Watchdog {
             api_away: self.account.api_away,
             silent: self.apps.iter().map(WatchedApp::is_silent).collect(),
             hidden: self.apps.iter().map(WatchedApp::is_hidden).collect(),
-            red: self.red.clone(),
+            is_platform_red: self.is_platform_red,
         }
     }
 
@@ -210,20 +211,16 @@ impl Watchdog {
         self.held_until = if lacking == 0 { Duration::ZERO } else { self.now.mono.saturating_add(wait) };
     }
 
-    fn status_read(&mut self, red: Option<Vec<String>>) {
+    fn status_read(&mut self, is_red: Option<bool>) {
         if let Some(status) = &mut self.status {
             status.done(self.now.mono.saturating_add(limits::PLATFORM_STATUS_EVERY));
         }
         // An unreadable page is neither red nor green.
-        let Some(red) = red else { return };
-        let red = (!red.is_empty()).then(|| red.join(", "));
-        if self.red != red {
-            let alert = match &red {
-                Some(systems) => HealthAlert::PlatformRed { systems: systems.clone() },
-                None => HealthAlert::PlatformRecovered,
-            };
+        let Some(is_red) = is_red else { return };
+        if self.is_platform_red != is_red {
+            let alert = if is_red { HealthAlert::PlatformRed } else { HealthAlert::PlatformRecovered };
             self.report(Scope::Account, [alert]);
-            self.red = red;
+            self.is_platform_red = is_red;
         }
     }
 

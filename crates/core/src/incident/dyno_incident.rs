@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use crate::codes::Code;
 use crate::ident::{AppId, DynoName, ProcessType};
 use crate::incident::kind::Kind;
@@ -12,7 +14,7 @@ use crate::incident::schedule::NotificationSchedule;
 use crate::incident::state::State;
 use crate::incident::{Plan, WatchedApp, next_step, text};
 use crate::limits;
-use crate::record::hold::Hold;
+use crate::record::hold::{AgeLimit, Hold};
 use crate::record::{Action, Decision, Measure, MemoryReading, Outcome, RestartResult};
 use crate::time::Now;
 use crate::traffic::{Figures, Readings, Span};
@@ -34,6 +36,8 @@ pub(super) struct AffectedDyno {
     pub(super) code: Option<Code>,
     asked_by: Option<Arc<str>>,
     pub(super) reports: u32,
+    /// The time in the last line that was counted: a refusal and then a restart may answer one error.
+    line_at: Option<Timestamp>,
     pub(super) memory: Option<MemoryReading>,
     /// What the rule measures, without a code.
     pub(super) measure: Measure,
@@ -95,6 +99,28 @@ impl DynoIncident {
 
     pub(super) fn request(&mut self, kind: Kind, is_new: bool, plan: &Plan, now: Duration) {
         self.schedule.request(kind, is_new, plan, now);
+    }
+
+    /// Takes a dyno out for which a refusal says that nothing is wrong, or that it does not exist, unless
+    /// people have heard of it; returns whether it did.
+    pub(super) fn drops(&mut self, dyno: Option<&DynoName>, hold: &Hold) -> bool {
+        let is_nothing = match hold {
+            Hold::TooYoung { limit: AgeLimit::Above, .. } => true,
+            Hold::Gone => self.dynos.keys().any(|name| name.as_ref() != dyno),
+            _ => false,
+        };
+        let dyno = dyno.cloned();
+        let is_known = self.dynos.get(&dyno).is_some_and(|one| {
+            !matches!(one.state, State::Heard | State::Held { .. }) || !self.schedule.sent.is_empty()
+        });
+        if is_nothing && !is_known {
+            self.dynos.remove(&dyno);
+        }
+        is_nothing && !is_known
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.dynos.is_empty()
     }
 
     pub(super) fn forget(&mut self, dyno: &DynoName) {
@@ -211,6 +237,7 @@ impl AffectedDyno {
             code: None,
             asked_by: None,
             reports: 0,
+            line_at: None,
             memory: None,
             measure: Measure::default(),
             state: State::Heard,
@@ -229,7 +256,9 @@ impl AffectedDyno {
     pub(super) fn add_decision(&mut self, decision: &Decision, now: Now) {
         self.last_event = now.mono;
         let evidence = &decision.evidence;
-        self.reports = self.reports.saturating_add(1).max(evidence.lines);
+        let is_new = evidence.line_at.is_none() || evidence.line_at != self.line_at;
+        self.line_at = evidence.line_at;
+        self.reports = self.reports.saturating_add(is_new.into()).max(evidence.lines);
         // A running restart keeps the rule and code that led to it; later errors do not replace them.
         if matches!(self.state, State::Heard | State::Held { .. } | State::Notified | State::DryRun) {
             self.rule = Arc::clone(&decision.rule);
@@ -258,7 +287,8 @@ impl AffectedDyno {
         match &self.state {
             State::Heard | State::Held { .. } | State::Notified | State::DryRun | State::Gone => {
                 let is_next = matches!(hold, Hold::Queued { .. } | Hold::FormationOut { .. });
-                self.state = State::Held { reason: hold.to_string(), is_next };
+                let is_intended = matches!(hold, Hold::Paused { .. } | Hold::OutsideWindow { .. });
+                self.state = State::Held { reason: hold.to_string(), is_intended, is_next };
             }
             // These may still be lines of the replaced process.
             State::Back { since, .. }
@@ -295,7 +325,8 @@ impl AffectedDyno {
             RestartResult::Gone => self.state = State::Gone,
             // Refused for now: the engine retries, or a notice reports the failure.
             RestartResult::Refused(_) if !had_failed => {
-                self.state = State::Held { reason: outcome.result.to_string(), is_next: false };
+                self.state =
+                    State::Held { reason: outcome.result.to_string(), is_intended: false, is_next: false };
             }
             RestartResult::NotBack { .. }
             | RestartResult::DownAgain { .. }
@@ -329,9 +360,10 @@ impl AffectedDyno {
         let is_silent = |figures: &Figures| figures.requests == 0 && figures.memory.is_none();
         let had_traffic = self.before.is_some_and(|before| before.requests > 0);
         let helped = match back_after {
-            Some(_) => Improved::No,
+            // An error later than that is the next one, and a restart helps against it again.
+            Some(after) if self.no_help.is_some() || after <= limits::HELP_WITHIN => Improved::No,
             None if had_traffic && after.as_ref().is_none_or(is_silent) => Improved::Unknown,
-            None => Improved::Yes,
+            _ => Improved::Yes,
         };
         RestartEffect { helped, watched_for, back_after, before: self.before, after }
     }
@@ -351,6 +383,7 @@ impl AffectedDyno {
             returned_after: self.returned_after,
             proof: self.proof.clone(),
             is_next: matches!(self.state, State::Held { is_next: true, .. }),
+            is_intended: matches!(self.state, State::Held { is_intended: true, .. }),
             came_back: self.no_help.is_some(),
             is_broken: matches!(self.state, State::Failed { is_ours: false, .. }),
             is_down: matches!(
@@ -363,24 +396,5 @@ impl AffectedDyno {
             report.text = format!("{} It {note}.", report.text);
         }
         report
-    }
-}
-
-// === impl State ===
-
-impl State {
-    fn word(&self) -> &'static str {
-        match self {
-            Self::Back { .. } => "back",
-            Self::DryRun => "dry_run",
-            Self::Failed { .. } => "failed",
-            Self::GivenUp { .. } => "given_up",
-            Self::Gone => "gone",
-            Self::Heard => "heard",
-            Self::Held { .. } => "held",
-            Self::Out { .. } => "out",
-            Self::Restarting { .. } => "restarting",
-            Self::Notified => "told",
-        }
     }
 }

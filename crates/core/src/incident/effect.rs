@@ -16,7 +16,10 @@ pub(super) fn ended(dynos: &[DynoReport], open_for: Duration) -> String {
             None => "back".to_owned(),
         };
         return match proof.helped {
-            Improved::Yes => format!("{back}, and it helped"),
+            Improved::Yes => match proof.back_after {
+                Some(after) => format!("{back}, and it helped for {}", spoken(after)),
+                None => format!("{back}, and it helped"),
+            },
             Improved::No => format!("{back}, but it did not help"),
             Improved::Unknown => back,
         };
@@ -25,10 +28,23 @@ pub(super) fn ended(dynos: &[DynoReport], open_for: Duration) -> String {
     if dynos.iter().any(|dyno| dyno.state == "given_up") {
         return format!("no longer given up after {}: restarted again if it errs", spoken(open_for));
     }
+    // Nothing is resolved while an error is back.
+    let again = proofs.iter().filter_map(|proof| proof.back_after).min();
+    match (again, proofs.len()) {
+        (Some(_), _) if helped == 0 => return "restarted, but that did not help".to_owned(),
+        (Some(after), all) if helped == all => {
+            return format!("the restarts helped for {}, then the error came back", spoken(after));
+        }
+        (Some(_), all) => return format!("the restart helped {helped} of {all} dynos"),
+        (None, _) => {}
+    }
     match proofs.len() {
         0 if dynos.iter().all(|dyno| dyno.state == "back" && !has_error(dyno)) => match dynos {
             [DynoReport { out_for: Some(out_for), .. }] => format!("back after {}", spoken(*out_for)),
-            _ => format!("restarted and up again, in {}", spoken(open_for)),
+            _ => {
+                let longest = dynos.iter().filter_map(|dyno| dyno.out_for).max().unwrap_or_default();
+                format!("restarted, each up again within {}", spoken(longest))
+            }
         },
         0 => format!("resolved after {}", spoken(open_for)),
         1 if helped == 1 => format!("resolved after {}: the restart helped", spoken(open_for)),
@@ -42,7 +58,8 @@ pub(super) fn ended(dynos: &[DynoReport], open_for: Duration) -> String {
 
 pub(super) fn proven(proof: &RestartEffect, dyno: &DynoReport) -> Vec<String> {
     let helped = match (proof.helped, proof.back_after) {
-        (Improved::Yes, _) => {
+        (Improved::Yes, Some(after)) => format!("It helped for {}: then the error came back.", spoken(after)),
+        (Improved::Yes, None) => {
             format!("It helped: the error did not come back within {}.", spoken(proof.watched_for))
         }
         (Improved::No, Some(after)) => {

@@ -84,6 +84,8 @@ pub struct DynoReport {
     pub proof: Option<RestartEffect>,
     /// Whether it waits for another restart and is then restarted itself.
     pub is_next: bool,
+    /// Whether it is not restarted because people have asked for that, by a pause or a window.
+    pub is_intended: bool,
     /// Whether the error was back soon after a restart.
     pub came_back: bool,
     /// Whether it is down although dynowarden did not restart it.

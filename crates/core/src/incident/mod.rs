@@ -25,7 +25,7 @@ mod ids;
 pub mod kind;
 mod leaks;
 pub mod message;
-mod next_step;
+pub mod next_step;
 mod outage;
 mod outcomes;
 mod release;
@@ -249,6 +249,14 @@ impl Incidents {
             .map(|back_at| now.mono.saturating_sub(*back_at));
         let id = self.incident_of(decision.app, decision.dyno.as_ref());
         let Some(incident) = self.incidents.get_mut(&id) else { return };
+        if let Action::Hold(hold) = &decision.action
+            && incident.drops(decision.dyno.as_ref(), hold)
+        {
+            if incident.is_empty() {
+                self.incidents.remove(&id);
+            }
+            return;
+        }
         let is_new = !incident.has(decision.app, decision.dyno.as_ref());
         let affected = incident.dyno(decision.dyno.clone(), now.mono);
         affected.returned_after =

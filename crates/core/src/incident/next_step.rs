@@ -1,9 +1,13 @@
-//! What the reader of a message has to do, with the command for it, or that there is nothing to do.
+//! What the reader of a message has to do, with the command for it, or that there is nothing to do. The page
+//! and `history` answer with the same words.
+
+use std::fmt::Display;
 
 use crate::api::ApiError;
 use crate::codes::Code;
+use crate::health::api_key;
 use crate::health::app;
-use crate::ident::{AppName, DynoName};
+use crate::ident::AppName;
 use crate::incident::kind::Kind;
 use crate::incident::message::{DynoReport, Improved, NextStep, Phase};
 use crate::incident::state::{Subject, Words};
@@ -26,37 +30,26 @@ pub(super) fn of_dynos(app: &AppName, dynos: &[DynoReport], (kind, phase): (Kind
         return of_the_end(app, dynos);
     }
     if let Some(dyno) = find(&|dyno| dyno.state == "given_up") {
-        let cause = cause_or_size(dyno);
-        let by_hand = by_hand(dyno).map(|command| format!(". To restart it once more: {command}"));
-        let what = format!("{cause}. If a release brought it: {}", roll_back(app));
-        return NextStep::Todo(what + &by_hand.unwrap_or_default());
+        return NextStep::Todo(after_give_up(app, dyno.name.as_ref(), is_about_memory(dyno)));
     }
     if let Some(dyno) = find(&|dyno| dyno.is_down) {
-        let name = dyno.name.as_ref().map_or_else(String::new, |name| format!(" -d {name}"));
-        return NextStep::Todo(format!("find out why it does not come up: heroku logs{name} -a {app}"));
+        return NextStep::Todo(while_down(app, dyno.name.as_ref()));
     }
     if let Some(command) = find(&|dyno| dyno.state == "failed").and_then(by_hand) {
         return NextStep::Todo(format!("restart it by hand if it still fails: {command}"));
     }
     if let Some(dyno) = find(&|dyno| dyno.came_back) {
-        return NextStep::Todo(format!(
-            "{}. If a release brought it: {}. dynowarden tries again after a longer pause, and gives up if \
-             that does not help",
-            cause_or_size(dyno),
-            roll_back(app)
-        ));
+        return NextStep::Todo(after_no_help(app, is_about_memory(dyno)));
     }
     match kind {
         Kind::NotRestarted => match dynos.iter().find_map(by_hand) {
-            Some(command) => NextStep::Todo(format!("remove the reason, or restart it by hand: {command}")),
+            Some(command) => NextStep::Todo(while_not_restarted(&command)),
             None => todo("remove the reason"),
         },
         Kind::Notify => todo("look at the app; this rule restarts nothing"),
         Kind::Restart if dynos.iter().any(|dyno| dyno.state == "dry_run") => {
             match find(&|dyno| dyno.state == "dry_run").and_then(by_hand) {
-                Some(command) => NextStep::Todo(format!(
-                    "restart it by hand if it needs that, because this is a dry run: {command}"
-                )),
+                Some(command) => in_dry_run(&command),
                 None => todo("this is a dry run, in which nothing is restarted"),
             }
         }
@@ -65,6 +58,9 @@ pub(super) fn of_dynos(app: &AppName, dynos: &[DynoReport], (kind, phase): (Kind
         }
         Kind::Restart => nothing("a later message says whether it helped"),
         Kind::Recovered => nothing("it is up again"),
+        Kind::Hold if find(&|dyno| dyno.is_intended).is_some() => {
+            nothing("it is restarted again once that is over, if it still fails")
+        }
         _ => nothing("a later message says if it lasts"),
     }
 }
@@ -81,7 +77,10 @@ fn of_the_end(app: &AppName, dynos: &[DynoReport]) -> NextStep {
         return NextStep::Todo(format!("see whether it is up, which no log line says: heroku ps -a {app}"));
     }
     if let Some(dyno) = dynos.iter().find(did_not_help) {
-        return NextStep::Todo(cause_or_size(dyno));
+        return todo(cause_or_size(is_about_memory(dyno)));
+    }
+    if dynos.iter().any(|dyno| dyno.proof.as_ref().is_some_and(|proof| proof.back_after.is_some())) {
+        return nothing("dynowarden restarts it again when its cool-down is over");
     }
     if dynos.iter().any(|dyno| dyno.state == "dry_run") {
         return nothing("the error stopped without a restart, because this is a dry run");
@@ -89,23 +88,93 @@ fn of_the_end(app: &AppName, dynos: &[DynoReport]) -> NextStep {
     nothing("it is over")
 }
 
-/// What ends an error that no restart ends.
-fn cause_or_size(dyno: &DynoReport) -> String {
-    let is_memory = match dyno.code {
+fn is_about_memory(dyno: &DynoReport) -> bool {
+    match dyno.code {
         Some(code) => matches!(code, Code::R14 | Code::R15),
         None => matches!(dyno.measure, Measure::Memory | Measure::Swap) && dyno.memory.is_some(),
-    };
-    match is_memory {
-        true => "find what uses the memory, or use a larger dyno".to_owned(),
-        false => "find the cause".to_owned(),
     }
 }
 
-fn roll_back(app: &AppName) -> String {
+/// What ends an error that no restart ends.
+fn cause_or_size(is_about_memory: bool) -> &'static str {
+    match is_about_memory {
+        true => "find what uses the memory, or use a larger dyno",
+        false => "find the cause",
+    }
+}
+
+/// The step after a give-up.
+pub fn after_give_up(app: &dyn Display, dyno: Option<&impl Display>, is_about_memory: bool) -> String {
+    let by_hand = dyno.map(|dyno| format!(". To restart it once more: {}", restart_by_hand(app, dyno)));
+    let cause = cause_or_size(is_about_memory);
+    format!("{cause}. If a release brought it: {}{}", roll_back(app), by_hand.unwrap_or_default())
+}
+
+/// The step after a restart that did not help, unless it was the last try.
+pub fn after_no_help(app: &dyn Display, is_about_memory: bool) -> String {
+    format!(
+        "{}. If a release brought it: {}. dynowarden tries again after a longer pause, and gives up if that \
+         does not help",
+        cause_or_size(is_about_memory),
+        roll_back(app)
+    )
+}
+
+/// The step while a dyno does not come up.
+pub fn while_down(app: &dyn Display, dyno: Option<&impl Display>) -> String {
+    let name = dyno.map_or_else(String::new, |name| format!(" -d {name}"));
+    format!("find out why it does not come up: heroku logs{name} -a {app}")
+}
+
+/// The step for a dyno that errs and is not restarted.
+pub fn while_not_restarted(by_hand: &str) -> String {
+    format!("remove the reason, or restart it by hand: {by_hand}")
+}
+
+/// The step for a dyno that would have been restarted.
+pub fn in_dry_run(by_hand: &str) -> NextStep {
+    NextStep::Todo(format!("restart it by hand if it needs that, because this is a dry run: {by_hand}"))
+}
+
+/// The step while Heroku rejects the token.
+pub fn without_token() -> NextStep {
+    todo(api_key::RENEW)
+}
+
+/// The step while the API cannot be used for another reason.
+pub fn without_api() -> NextStep {
+    nothing(
+        "restarts resume when the API answers. If it lasts, see https://status.heroku.com and run \
+         `dynowarden check`",
+    )
+}
+
+/// The step while no API calls are left.
+pub fn without_calls() -> NextStep {
+    todo("find what else uses the API calls of this account, such as CI")
+}
+
+/// The step while lines arrive too late.
+pub fn while_late() -> NextStep {
+    nothing("restarts resume when lines are current. If it lasts, see https://status.heroku.com")
+}
+
+/// The step while Heroku's status page shows Apps red.
+pub fn while_red() -> NextStep {
+    nothing("restarts resume when https://status.heroku.com no longer shows Apps red")
+}
+
+/// The step while the database is away.
+pub fn without_store() -> NextStep {
+    todo("bring the database back; `dynowarden check` names the cause")
+}
+
+fn roll_back(app: &dyn Display) -> String {
     format!("heroku rollback -a {app}")
 }
 
-fn restart_by_hand(app: &AppName, dyno: &DynoName) -> String {
+/// The command that restarts a dyno without dynowarden.
+pub fn restart_by_hand(app: &dyn Display, dyno: &dyn Display) -> String {
     format!("heroku ps:restart {dyno} -a {app}")
 }
 
@@ -135,25 +204,24 @@ pub(super) fn of_outage(subject: &Subject, phase: Phase, words: &[Words]) -> Nex
         };
     }
     match subject {
-        Subject::Api(_) => nothing(
-            "restarts resume when the API answers. If it lasts, see https://status.heroku.com and run \
-             `dynowarden check`",
-        ),
-        Subject::Calls => todo("find what else uses the API calls of this account, such as CI"),
+        Subject::Api(label) if *label == ApiError::Unauthorized.label() => without_token(),
+        Subject::Api(_) => without_api(),
+        Subject::Calls => without_calls(),
         Subject::Clock => todo("correct this machine's clock, for example with NTP"),
         Subject::Drain => todo("see whether the drain is listed and accepted: dynowarden check"),
-        Subject::Late => {
-            nothing("restarts resume when lines are current. If it lasts, see https://status.heroku.com")
-        }
+        Subject::Late => while_late(),
         Subject::Losses => todo("if it goes on, log less: Heroku drops lines that it cannot deliver in time"),
         Subject::Notifier(_) => todo("check the address and the secret of that notifier: dynowarden check"),
         Subject::OwnClock => todo("correct the clock of this machine"),
-        Subject::Platform => {
-            nothing("restarts resume when Heroku's status page is green: https://status.heroku.com")
-        }
-        Subject::Store => todo("bring the database back; `dynowarden check` names the cause"),
+        Subject::Platform => while_red(),
+        Subject::Store => without_store(),
         Subject::Watching(_) => todo("see what is wrong: dynowarden check"),
     }
+}
+
+/// The step while the token may not use an app.
+pub fn without_access(app: &dyn Display) -> NextStep {
+    todo(&format!("give the token's account access: heroku access:add EMAIL -a {app} -p deploy,operate"))
 }
 
 /// What gives the token access to `app`, if that is what is missing.

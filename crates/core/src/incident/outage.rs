@@ -184,7 +184,7 @@ impl Incidents {
             HealthAlert::NameRecovered => return self.recover(&Subject::Watching(NAME_TAKEN), Some(app)),
             HealthAlert::NameTaken { .. } => Subject::Watching(NAME_TAKEN),
             HealthAlert::PlatformRecovered => return self.recover(&Subject::Platform, None),
-            HealthAlert::PlatformRed { .. } => Subject::Platform,
+            HealthAlert::PlatformRed => Subject::Platform,
             HealthAlert::StoreAway => Subject::Store,
             HealthAlert::StoreRecovered => return self.recover(&Subject::Store, None),
             HealthAlert::TokenRecovered => {
@@ -193,6 +193,8 @@ impl Incidents {
             HealthAlert::TokenRefused => Subject::Api(ApiError::Unauthorized.label()),
         };
         let (text, fix) = alert.words();
+        // The fix of `check` is for its own environment; the next step says what the daemon needs.
+        let fix = fix.filter(|_| *alert != HealthAlert::TokenRefused);
         let access = match alert {
             HealthAlert::AppHidden { error } => next_step::access(&self.app_name(app), error),
             _ => None,

@@ -29,6 +29,8 @@ pub(super) enum State {
     Heard,
     Held {
         reason: String,
+        /// Whether people have asked for it: by a pause or a window.
+        is_intended: bool,
         /// Whether it only waits for another restart.
         is_next: bool,
     },
@@ -74,4 +76,24 @@ pub(super) struct Words {
     pub(super) app: Option<AppId>,
     pub(super) text: String,
     pub(super) fix: Option<String>,
+}
+
+// === impl State ===
+
+impl State {
+    /// Its value in JSON.
+    pub(super) fn word(&self) -> &'static str {
+        match self {
+            Self::Back { .. } => "back",
+            Self::DryRun => "dry_run",
+            Self::Failed { .. } => "failed",
+            Self::GivenUp { .. } => "given_up",
+            Self::Gone => "gone",
+            Self::Heard => "heard",
+            Self::Held { .. } => "held",
+            Self::Out { .. } => "out",
+            Self::Restarting { .. } => "restarting",
+            Self::Notified => "told",
+        }
+    }
 }

@@ -14,7 +14,7 @@ use crate::incident::message::{Improved, Message, Phase};
 use crate::incident::stories::{self, Story, minutes, plan, seconds, web};
 use crate::incident::{Input, Plan, WatchedApp};
 use crate::limits;
-use crate::record::hold::{Hold, WindowOf};
+use crate::record::hold::{AgeLimit, Hold, WindowOf};
 use crate::record::{Action, Evidence, MANUAL, Measure, Notice, NoticeKind, Record, RestartResult, Scope};
 
 #[track_caller]
@@ -157,7 +157,7 @@ fn every_message_says_what_to_do_first() {
             "give-up" => cause,
             // One of its dynos was given up.
             "dry-run" => cause,
-            "api-unseen" => "What to do: export HEROKU_API_KEY=$(heroku authorizations:create",
+            "api-unseen" => "What to do: set HEROKU_API_KEY to a new token, and restart dynowarden:",
             "api-unseen-of-several" => "What to do: use a name that `heroku apps` lists, or give",
             "drain-silent" => "What to do: see whether the drain is listed and accepted: dynowarden check",
             "notifier-down" => {
@@ -220,12 +220,75 @@ fn a_restart_without_an_error_did_not_help() {
             let closed = story.messages.last().expect("a message");
             let title = match dynos {
                 1 => "acme web.1: back after 12s",
-                _ => "acme web (2 dynos): restarted and up again, in 5m 12s",
+                _ => "acme web (2 dynos): restarted, each up again within 12s",
             };
             assert_eq!((closed.phase, closed.title.as_str()), (Phase::Closed, title));
             assert!(!closed.body.join(" ").contains("helped"), "{:?}", closed.body);
         }
     }
+}
+
+/// By the engine's own bound, such restarts help: the dyno leaks.
+#[test]
+fn nothing_is_resolved_while_an_error_is_back() {
+    for (dynos, after, title, step) in [
+        (1, 290, "acme web.1: back after 12s, and it helped for 4m 50s", "Nothing to do"),
+        (
+            2,
+            290,
+            "acme web (2 dynos): the restarts helped for 4m 50s, then the error came back",
+            "Nothing to do",
+        ),
+        (2, 100, "acme web (2 dynos): restarted, but that did not help", "What to do"),
+    ] {
+        let mut story = Story::new();
+        (1..=dynos).for_each(|index| _ = story.restart(index).accepted(index));
+        story.wait(seconds(12));
+        (1..=dynos).for_each(|index| _ = story.back(index, 12, false));
+        story.wait(seconds(after));
+        let hold = || Hold::CoolingDown { until: Timestamp::MAX, cooldown: minutes(10), useless: 0 };
+        (1..=dynos).for_each(|index| _ = story.r14(index, Action::Hold(hold())));
+        story.wait(minutes(4));
+        let closed = story.messages.last().expect("a message");
+        assert_eq!((closed.phase, closed.title.as_str()), (Phase::Closed, title));
+        let first = closed.next_step.as_ref().map(ToString::to_string).expect("a next step");
+        assert!(first.starts_with(step), "{first}");
+    }
+}
+
+/// A rule on uptime asks about each dyno at startup, and nothing is wrong with them.
+#[test]
+fn a_dyno_that_is_too_young_for_a_rule_is_in_no_incident() {
+    let mut story = Story::of(plan(&["acme"], &[Kind::Hold, Kind::Restart, Kind::Recovered]));
+    let evidence = || Evidence { measure: Measure::Uptime { above: minutes(960) }, ..Evidence::default() };
+    let hold =
+        |story: &mut Story, hold| _ = story.decide(Some(web(1)), "quiet", Action::Hold(hold), evidence());
+    hold(&mut story, Hold::Queued { behind: web(2) });
+    hold(&mut story, Hold::TooYoung { age: minutes(44), min: minutes(960), limit: AgeLimit::Above });
+    story.wait(minutes(5)).restart(1).accepted(1).wait(seconds(12)).back(1, 12, false).wait(minutes(20));
+    check(
+        &story,
+        &[
+            "   330s   opened restart         acme web.1: restarted for R14",
+            "   612s   closed restart         acme web.1: back after 12s, and it helped",
+        ],
+    );
+}
+
+#[test]
+fn one_error_is_counted_once() {
+    let mut story = Story::new();
+    let line_at = Some("2026-01-02T00:00:00Z".parse().expect("a time"));
+    let r14 = |line_at| Evidence {
+        code: Some("R14".parse().expect("a code")),
+        line_at,
+        lines: 1,
+        ..Evidence::default()
+    };
+    let restart = Action::Restart { dry_run: false, formation: 2 };
+    story.decide(Some(web(1)), "r", Action::Hold(Hold::Queued { behind: web(2) }), r14(line_at));
+    story.decide(Some(web(1)), "r", restart, r14(line_at)).wait(minutes(1));
+    assert_eq!(story.messages[0].dynos[0].reports, 1);
 }
 
 #[test]
@@ -286,7 +349,7 @@ fn a_title_counts_what_was_done() {
         |story| {
             story.restart(1).r14(9, Action::Hold(Hold::Gone));
         },
-        "acme: web.1 restarted for R14; web.9 not restarted",
+        "acme web.1: restarted for R14",
         "web.1",
     );
     check(

@@ -231,8 +231,10 @@ pub(super) fn outage<'o>(
         (Subject::Losses, _) => format!("{of_apps}logplex is dropping lines"),
         (Subject::OwnClock, Phase::Closed) => format!("this machine's clock is right again after {lasted}"),
         (Subject::OwnClock, _) => "this machine's clock is wrong: restarts are off".to_owned(),
-        (Subject::Platform, Phase::Closed) => format!("Heroku's status page is green again after {lasted}"),
-        (Subject::Platform, _) => "Heroku's status page is red".to_owned(),
+        (Subject::Platform, Phase::Closed) => {
+            format!("Heroku's status page no longer shows Apps red, after {lasted}")
+        }
+        (Subject::Platform, _) => "Heroku's status page shows Apps red: restarts are off".to_owned(),
         (Subject::Store, Phase::Closed) => format!("the database is available again after {lasted}"),
         (Subject::Store, _) => "the database is unavailable, so restarts are off".to_owned(),
         (Subject::Watching(what), _) => format!("{of_apps}{what}"),

@@ -322,6 +322,9 @@ impl fmt::Display for Hold {
             Self::Superseded { created_at } => {
                 write!(f, "the error is older than the dyno, which started {}", to_the_second(*created_at))
             }
+            Self::TooFewUp { dyno, up: 0, .. } => {
+                write!(f, "{dyno} is out, and no other dyno of its type is up and settled")
+            }
             Self::TooFewUp { dyno, up, others } => write!(
                 f,
                 "{dyno} is out, and only {up} of the {others} other dynos of its type are up and settled"

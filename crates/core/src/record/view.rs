@@ -136,6 +136,14 @@ impl DecisionView {
         }
     }
 
+    /// Whether it is about memory, which a larger dyno has more of.
+    pub fn is_about_memory(&self) -> bool {
+        match self.evidence.error.as_deref() {
+            Some(code) => matches!(code, "R14" | "R15"),
+            None => self.evidence.memory.is_some(),
+        }
+    }
+
     /// The label of a refusal because restarts of the dyno did not help.
     pub const GIVEN_UP: &'static str = "given_up";
 
