@@ -53,7 +53,7 @@ use crate::config::reader::{Reader, at_commas};
 use crate::config::settings::{Database, DrainSettings, HerokuSettings, Settings};
 use dynowarden_core::drain_url::{PUBLIC_URL_ALLOWED, PublicUrl};
 use dynowarden_core::limits;
-use dynowarden_core::policy::AppPlan;
+use dynowarden_core::policy::{AppPlan, Trigger};
 use dynowarden_core::units;
 
 /// The settings file that is read by default, if it exists.
@@ -181,10 +181,24 @@ fn read_settings(reader: &mut Reader<'_>, root: &keys::Root) -> Settings {
         warnings: Vec::new(),
     };
     reader.warnings.extend(weak::warnings(&settings));
+    if !settings.drain.statistics {
+        reader.warnings.extend(blind_rules(&settings));
+    }
     if settings.apps.iter().any(|app| app.old_drain_password.is_some()) {
         reader.warnings.push(OLD_PASSWORD.to_owned());
     }
     settings
+}
+
+/// Rules on service times, which are not read without statistics.
+fn blind_rules(settings: &Settings) -> Option<String> {
+    let plans = settings.apps.iter().map(|app| &app.plan).chain([&settings.defaults]);
+    let mut rules = plans.flat_map(|plan| &plan.rules);
+    let rule = rules.find(|rule| matches!(rule.trigger, Trigger::SlowerThanPeers { .. }))?;
+    Some(format!(
+        "the rule {} can never fire: drain.statistics is false, so service times are not read",
+        rule.name
+    ))
 }
 
 const OLD_PASSWORD: &str =

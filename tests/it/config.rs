@@ -338,7 +338,10 @@ fn variables_set_by_orchestrators_are_ignored() {
 #[test]
 fn unwise_settings_cause_a_warning() {
     let settings = Machine::new()
-        .toml("[drain]\nmax_body = 2048\n[[rule]]\nname='x'\non=['R15']\ndo='restart'\n")
+        .toml(
+            "[drain]\nmax_body = 2048\nstatistics = false\n[[rule]]\nname='x'\non=['R15']\ndo='restart'\n\
+             [[rule]]\nname='slow'\non=['slower_than_peers']\nabove='1.5x'\ndo='notify'\n",
+        )
         .env("HEROKU_API_URL", "http://heroku.test:80")
         .env("DYNOWARDEN_HEROKU__ALLOW_HTTP", "true")
         .env("HEROKU_APP", "acme,blog")
@@ -352,6 +355,7 @@ fn unwise_settings_cause_a_warning() {
         "sends the token in clear text",
         "drain.max_body is 2KiB",
         "R15 (",
+        "the rule slow can never fire: drain.statistics is false",
         "ADMIN_PASSWORD is also a drain password",
         "HOOK_KEY is also a drain password",
         "HOOK_KEY is also ADMIN_PASSWORD",
@@ -363,7 +367,7 @@ fn unwise_settings_cause_a_warning() {
     ] {
         assert!(warnings.contains(part), "{part} in {warnings}");
     }
-    assert_eq!(settings.warnings.len(), 11, "{warnings}");
+    assert_eq!(settings.warnings.len(), 12, "{warnings}");
     assert!(!warnings.contains("canary"));
 }
 
