@@ -110,7 +110,7 @@ impl<'s> Reader<'s> {
             return;
         }
         // A person may write a string of TOML, whose quotes the shell left in place.
-        let quoted = |quote| Some(value.strip_prefix(quote)?.strip_suffix(quote)?);
+        let quoted = |quote| value.strip_prefix(quote)?.strip_suffix(quote);
         let value = quoted('"').or_else(|| quoted('\'')).unwrap_or(value);
         let at = self.places.add_variable(&format!("{}{key}", places::ARGUMENT), value);
         for name in names {
