@@ -13,7 +13,8 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use prometheus_client::encoding::text;
+use prometheus_client::encoding::{EncodeMetric as _, text};
+use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::{Family, MetricConstructor};
 use prometheus_client::metrics::gauge::Gauge;
@@ -59,6 +60,9 @@ struct Tally {
     paused_until: AtomicI64,
 }
 
+/// What every name begins with.
+const PREFIX: &str = "dynowarden";
+
 /// Declares the families with their names and help texts. Names get the prefix `dynowarden_`, and those of
 /// counters the suffix `_total`.
 macro_rules! families {
@@ -67,15 +71,19 @@ macro_rules! families {
         struct Families {
             $($field: $family,)+
             restart_seconds: Family<AppLabels, Histogram, fn() -> Histogram>,
+            /// Of each family: name, help text and type.
+            described: Vec<(&'static str, &'static str, MetricType)>,
         }
 
         impl Families {
             fn new(registry: &mut Registry) -> Self {
-                let families = Self {
+                let mut families = Self {
                     $($field: <$family>::default(),)+
                     restart_seconds: Family::new_with_constructor(|| Histogram::new(RESTART_SECONDS)),
+                    described: Vec::new(),
                 };
                 $(registry.register($name, $help, families.$field.clone());)+
+                families.described = vec![$(($name, $help, families.$field.metric_type())),+];
                 let help = "Seconds from an accepted restart until the new dyno was up";
                 registry.register("restart_seconds", help, families.restart_seconds.clone());
                 families
@@ -172,7 +180,7 @@ const RESTART_SECONDS: [f64; 11] = [5.0, 10.0, 20.0, 30.0, 45.0, 60.0, 90.0, 120
 impl Metrics {
     /// The figures of a program that watches these apps, in the order of the settings.
     pub fn new<'p>(plans: impl IntoIterator<Item = &'p AppPlan>) -> Self {
-        let mut registry = Registry::with_prefix("dynowarden");
+        let mut registry = Registry::with_prefix(PREFIX);
         let families = Families::new(&mut registry);
         families.api_rate_limit_remaining.set(-1);
         families.token_accepted.set(-1);
@@ -342,6 +350,7 @@ impl Metrics {
         if text::encode(&mut page, &self.registry).is_err() {
             page.clear();
         }
+        self.families.describe_empty(&mut page);
         exposition.of_open_metrics(page)
     }
 
@@ -369,6 +378,21 @@ fn index(app: AppId) -> usize {
 // === impl Families ===
 
 impl Families {
+    /// Adds the names of the families that have no series yet, so that a page always shows what there is.
+    fn describe_empty(&self, page: &mut String) {
+        let Some(end) = page.strip_suffix("# EOF\n").map(str::len) else { return };
+        let is_empty = |name: &str| !page.contains(&format!("# TYPE {PREFIX}_{name} "));
+        let empty: Vec<_> = self.described.iter().filter(|(name, ..)| is_empty(name)).collect();
+        page.truncate(end);
+        for (name, help, kind) in empty {
+            page.push_str(&format!(
+                "# HELP {PREFIX}_{name} {help}.\n# TYPE {PREFIX}_{name} {}\n",
+                kind.as_str()
+            ));
+        }
+        page.push_str("# EOF\n");
+    }
+
     fn tally(&self, app: &AppLabel) -> Tally {
         let of_app = AppLabels { app: app.clone() };
         Tally {

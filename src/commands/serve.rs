@@ -5,17 +5,16 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use crate::clock::Clock;
-use crate::config::problem::{Origin, Problem, Problems};
 use crate::config::settings::Settings;
 use crate::daemon;
-use crate::telemetry::{self, LogError};
+use crate::telemetry;
 
 /// Runs the daemon until SIGTERM or SIGINT.
 ///
 /// # Errors
 /// It cannot start, or fails.
 pub fn run(settings: Settings) -> anyhow::Result<()> {
-    begin_log(&settings)?;
+    telemetry::begin(settings.log_format, settings.log_filter.as_deref())?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let shutdown = CancellationToken::new();
@@ -23,20 +22,6 @@ pub fn run(settings: Settings) -> anyhow::Result<()> {
         let listener = daemon::bind(&settings).await?;
         let running = daemon::start(settings, listener, Clock::system(), shutdown).await?;
         running.ended.await?
-    })
-}
-
-/// Reports an invalid filter like any other wrong setting, although only the log can parse it.
-fn begin_log(settings: &Settings) -> anyhow::Result<()> {
-    let filter = settings.log_filter.as_deref();
-    telemetry::begin(settings.log_format, filter).map_err(|error| match error {
-        LogError::Filter(reason) => {
-            let allowed = format!("a filter such as `info` or `dynowarden=debug,warn` ({reason})");
-            let read = format!("{:?}", filter.unwrap_or_default());
-            let origin = Origin::Variable("RUST_LOG".into());
-            Problems::one(Problem::value("RUST_LOG", origin, read, allowed)).into()
-        }
-        other @ LogError::Installed(_) => other.into(),
     })
 }
 

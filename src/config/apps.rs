@@ -1,5 +1,7 @@
 //! The watched apps: `HEROKU_APP` and `[[app]]`.
 
+use std::str::FromStr as _;
+
 use secrecy::SecretString;
 use toml::Spanned;
 
@@ -70,6 +72,19 @@ fn read_variable(reader: &mut Reader<'_>) -> Vec<AppName> {
     reader.parsed(items.unwrap_or_default(), because, allowed)
 }
 
+/// A wrong name is refused with what was probably meant.
+fn read_name(reader: &mut Reader<'_>, section: &keys::App) -> Option<AppName> {
+    let (found, _) = section.name.read()?;
+    match found.value.text().map(AppName::from_str) {
+        Some(Ok(name)) => Some(name),
+        Some(Err(reason)) => {
+            reader.refuse(found, format!("the name of a Heroku app, as `heroku apps` lists it ({reason})"));
+            None
+        }
+        None => reader.get(&section.name),
+    }
+}
+
 fn read_one(
     reader: &mut Reader<'_>,
     section: &keys::App,
@@ -80,7 +95,7 @@ fn read_one(
     if !section.name.is_set() {
         reader.missing("app.name", at, "the name of a Heroku app, as `heroku apps` lists it");
     }
-    let name = reader.get(&section.name);
+    let name = read_name(reader, section);
     let own_password = secret::read_file(reader, &section.drain_password_file, secret::DRAIN_PASSWORD);
     let own_old_password =
         secret::read_file(reader, &section.old_drain_password_file, secret::DRAIN_PASSWORD);

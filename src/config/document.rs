@@ -9,6 +9,7 @@ use toml::de::{DeTable, DeValue, Deserializer, ValueDeserializer};
 use crate::config::env;
 use crate::config::field::{Found, Value};
 use crate::config::keys::{self, Root, Shape};
+use crate::config::places;
 use crate::config::problem::Problem;
 use crate::config::suggest;
 
@@ -188,7 +189,11 @@ fn found(at: usize, value: DeValue<'_>) -> Found {
 }
 
 fn refuse_tables(reader: &mut Reader<'_>, path: &str, found: &Found) {
-    let allowed = format!("sections [[{path}]], with two brackets, one for each {}", keys::last(path));
+    let of = keys::last(path);
+    let allowed = match places::is_variable(found.at) {
+        true => format!("a list of tables in brackets, as in TOML: [{{…}}, {{…}}], one table for each {of}"),
+        false => format!("sections [[{path}]], with two brackets, one for each {of}"),
+    };
     // The URL of a receiver is a secret, and this may be one.
     let is_hidden = path == "notify" && found.value.text().is_some();
     let read = if is_hidden { "a value that is not shown".to_owned() } else { found.value.shown() };

@@ -4,8 +4,10 @@
 //! to the defaults of the code. Secrets are named and never shown.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use dynowarden_core::calendar;
+use dynowarden_core::policy::{Rule, Trigger};
 use dynowarden_core::units::spell_duration;
 
 use crate::config::field::{Found, Value};
@@ -29,7 +31,7 @@ pub fn text(sources: &Sources<'_>) -> Result<String, Problems> {
     page.text.push_str("# The settings in force, each with its origin. Secrets are not shown.\n\n");
     page.secrets();
     page.sections();
-    page.rules("rule", &reader.set);
+    page.rules("rule", &reader.set, &settings.defaults.rules);
     page.apps();
     page.notifiers();
     page.remarks();
@@ -177,7 +179,7 @@ impl Page<'_> {
         }
     }
 
-    fn rules(&mut self, section: &str, values: &[SetValue]) {
+    fn rules(&mut self, section: &str, values: &[SetValue], in_force: &[Rule]) {
         let tables = tables(section, values);
         if tables.is_empty() && section == "rule" {
             self.header("[[rule]]");
@@ -185,9 +187,10 @@ impl Page<'_> {
                 self.key(key, "rule", None);
             }
         }
-        for table in tables {
+        for (table, rule) in tables.into_iter().zip(in_force) {
             self.header(&format!("[[{section}]]"));
             self.table(section, table);
+            self.defaults(table, span_of(rule));
         }
     }
 
@@ -206,7 +209,7 @@ impl Page<'_> {
                         self.header("[app.policy]");
                         self.table("app.policy", table);
                     }
-                    self.rules("app.rule", table);
+                    self.rules("app.rule", table, &plan.rules);
                 }
                 None => {
                     self.line(
@@ -224,17 +227,21 @@ impl Page<'_> {
             self.header("[[notify]]");
             let table = tables.get(place).copied().unwrap_or_default();
             self.table("notify", table);
-            let is_set = |key: &str| table.iter().any(|set| config::keys::last(&set.path) == key);
-            for (key, value) in in_force(notifier) {
-                if !is_set(key) {
-                    self.line(&format!("{key} = {value}"), "default");
-                }
-            }
+            self.defaults(table, in_force(notifier));
             if let Some(variable) = notifier.variable {
                 self.line(
                     &format!("# {variable}: set, not shown"),
                     &format!("environment variable {variable}"),
                 );
+            }
+        }
+    }
+
+    /// The keys that a table leaves out, with the values that are in force.
+    fn defaults(&mut self, table: &[SetValue], values: impl IntoIterator<Item = (&'static str, String)>) {
+        for (key, value) in values {
+            if !table.iter().any(|set| config::keys::last(&set.path) == key) {
+                self.line(&format!("{key} = {value}"), "default");
             }
         }
     }
@@ -257,6 +264,18 @@ const SECRETS: [(&str, &str); 5] = [
     ("ADMIN_PASSWORD", "admin.password_file"),
     ("HOOK_KEY", "hook.key_file"),
 ];
+
+/// How often or how long, which the table of a rule need not say.
+fn span_of(rule: &Rule) -> Vec<(&'static str, String)> {
+    let spelled = |span: Duration| quoted(&spell_duration(span).to_string());
+    match &rule.trigger {
+        Trigger::Errors { count, within, .. } => {
+            vec![("count", count.to_string()), ("within", spelled(*within))]
+        }
+        Trigger::Memory { lasting, .. } | Trigger::Swap { lasting, .. } => vec![("for", spelled(*lasting))],
+        Trigger::SlowerThanPeers { .. } | Trigger::Uptime { .. } => Vec::new(),
+    }
+}
 
 /// What a notifier does that its table need not say.
 fn in_force(notifier: &NotifierSettings) -> [(&'static str, String); 5] {
@@ -292,7 +311,8 @@ fn shown(found: &Found, key: &Key<'_>, name: &str) -> String {
     match key.form() {
         Form::List if !text.starts_with('[') => {
             let items = if name == "window" { calendar::split_list(text) } else { at_commas(text) };
-            let items: Vec<String> = items.into_iter().map(|item| quoted(item.trim())).collect();
+            let items = items.into_iter().map(str::trim).filter(|item| !item.is_empty());
+            let items: Vec<String> = items.map(quoted).collect();
             format!("[{}]", items.join(", "))
         }
         Form::List => text.to_owned(),

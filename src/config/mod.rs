@@ -44,6 +44,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use secrecy::ExposeSecret as _;
+use tracing_subscriber::EnvFilter;
 
 use crate::config::apps::Common;
 use crate::config::field::{Field, Found};
@@ -52,7 +53,7 @@ use crate::config::reader::{Reader, at_commas};
 use crate::config::settings::{Database, DrainSettings, HerokuSettings, Settings};
 use dynowarden_core::drain_url::{PUBLIC_URL_ALLOWED, PublicUrl};
 use dynowarden_core::limits;
-use dynowarden_core::policy::AppPlan;
+use dynowarden_core::policy::{AppPlan, Trigger};
 use dynowarden_core::units;
 
 /// The settings file that is read by default, if it exists.
@@ -167,7 +168,7 @@ fn read_settings(reader: &mut Reader<'_>, root: &keys::Root) -> Settings {
         hook_key: secret::read(reader, "HOOK_KEY", &root.hook.key_file, secret::PASSWORD),
         is_on_dyno: reader.any_variable("DYNO").is_some(),
         listen: reader.get(&root.listen).unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
-        log_filter: reader.variable("RUST_LOG").and_then(|found| found.value.text().map(str::to_owned)),
+        log_filter: read_filter(reader),
         log_format: reader.get(&root.log_format),
         port: reader.get(&root.port).unwrap_or(PORT),
         public_url: read_public_url(reader, &root.public_url),
@@ -180,10 +181,24 @@ fn read_settings(reader: &mut Reader<'_>, root: &keys::Root) -> Settings {
         warnings: Vec::new(),
     };
     reader.warnings.extend(weak::warnings(&settings));
+    if !settings.drain.statistics {
+        reader.warnings.extend(blind_rules(&settings));
+    }
     if settings.apps.iter().any(|app| app.old_drain_password.is_some()) {
         reader.warnings.push(OLD_PASSWORD.to_owned());
     }
     settings
+}
+
+/// Rules on service times, which are not read without statistics.
+fn blind_rules(settings: &Settings) -> Option<String> {
+    let plans = settings.apps.iter().map(|app| &app.plan).chain([&settings.defaults]);
+    let mut rules = plans.flat_map(|plan| &plan.rules);
+    let rule = rules.find(|rule| matches!(rule.trigger, Trigger::SlowerThanPeers { .. }))?;
+    Some(format!(
+        "the rule {} can never fire: drain.statistics is false, so service times are not read",
+        rule.name
+    ))
 }
 
 const OLD_PASSWORD: &str =
@@ -211,6 +226,16 @@ fn read_url<T>(
         reader.refuse_as(found, read, allowed);
     }
     url
+}
+
+/// `RUST_LOG`, which only the log itself can parse.
+fn read_filter(reader: &mut Reader<'_>) -> Option<String> {
+    let found = reader.variable("RUST_LOG")?;
+    let text = found.value.text().filter(|text| !text.trim().is_empty())?.to_owned();
+    if let Err(reason) = EnvFilter::builder().parse(&text) {
+        reader.refuse(&found, format!("a filter such as `info` or `dynowarden=debug,warn` ({reason})"));
+    }
+    Some(text)
 }
 
 fn read_public_url(reader: &mut Reader<'_>, field: &Field) -> Option<PublicUrl> {

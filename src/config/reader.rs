@@ -109,6 +109,9 @@ impl<'s> Reader<'s> {
             self.problems.push(suggest::unknown_key(section, last, Origin::Argument));
             return;
         }
+        // A person may write a string of TOML, whose quotes the shell left in place.
+        let quoted = |quote| value.strip_prefix(quote)?.strip_suffix(quote);
+        let value = quoted('"').or_else(|| quoted('\'')).unwrap_or(value);
         let at = self.places.add_variable(&format!("{}{key}", places::ARGUMENT), value);
         for name in names {
             self.variables.insert(name, Found { at, value: Value::Plain(value.to_owned()) });

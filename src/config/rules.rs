@@ -1,6 +1,7 @@
 //! `[[rule]]` and `[[app.rule]]`.
 
 use std::num::NonZeroU32;
+use std::sync::Arc;
 use std::time::Duration;
 
 use toml::Spanned;
@@ -45,16 +46,19 @@ pub(super) fn read(
         let text = format!("read {} rules; allowed: at most {}", sections.len(), limits::RULES_MAX);
         reader.problem_with(name, first_over.span().start, text);
     }
-    let mut rules: Vec<Rule> = Vec::new();
+    let (mut rules, mut names) = (Vec::new(), Vec::<Arc<str>>::new());
     for section in sections.iter().take(limits::RULES_MAX) {
         let at = section.span().start;
-        let Some(rule) = read_one(reader, section.get_ref(), name, at) else { continue };
-        if rules.iter().any(|other| other.name == rule.name) {
-            let read = format!("read {} a second time", quoted(&rule.name));
-            let text = format!("{read}; allowed: a name that no other rule has");
-            reader.problem_with(format!("{name}.name"), at, text);
+        let section = section.get_ref();
+        if let Some((_, Ok(of))) = section.name.read() {
+            if names.contains(of) {
+                let read = format!("read {} a second time", quoted(of));
+                let text = format!("{read}; allowed: a name that no other rule has");
+                reader.problem_with(format!("{name}.name"), at, text);
+            }
+            names.push(of.clone());
         }
-        rules.push(rule);
+        rules.extend(read_one(reader, section, name, at));
     }
     Some(rules)
 }

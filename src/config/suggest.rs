@@ -69,19 +69,36 @@ pub(super) fn unknown_variable(name: &str) -> Problem {
         .find(|(secret, _)| *secret == setting)
         .map(|(_, instead)| (*instead).to_owned())
         .or_else(|| VARIABLES.iter().find(|known| **known == rest).map(|known| (*known).to_owned()))
-        .or_else(|| nearest(name, env::general_variables()));
+        .or_else(|| of_table(&setting))
+        .or_else(|| {
+            // What all of them begin with says nothing about the rest.
+            let rests =
+                env::general_variables().filter_map(|known| Some(known.strip_prefix(PREFIX)?.to_owned()));
+            nearest(rest, rests).map(|known| format!("{PREFIX}{known}"))
+        });
     let text = match meant {
-        // Its list is the only one that is not at commas.
-        Some(meant) if meant == "DYNOWARDEN_NOTIFY" => format!(
-            "there is no such setting; did you mean {meant}, a list such as [{{type=\"slack\", \
-             url=\"https://…\"}}], or SLACK_URL?"
-        ),
         Some(meant) => format!("there is no such setting; did you mean {meant}?"),
+        None if !setting.is_empty() && !keys_of(&setting).is_empty() => {
+            let keys: Vec<String> = keys_of(&setting).iter().map(|key| key.to_ascii_uppercase()).collect();
+            format!("a section has no value of its own; allowed: {shown}__ and one of {}", keys.join(", "))
+        }
         None => "there is no such setting; allowed: DYNOWARDEN_SECTION__KEY for a key of the settings file, \
                  such as DYNOWARDEN_POLICY__COOLDOWN or DYNOWARDEN_DRY_RUN"
             .to_owned(),
     };
     Problem::new(shown, origin, text)
+}
+
+/// The list that a variable of one of its keys stands for: the keys of its tables have no variables.
+fn of_table(setting: &str) -> Option<String> {
+    let (list, _) = setting.split_once('.')?;
+    let example = match list {
+        "app" => "DYNOWARDEN_APP, a list such as [{name=\"acme\"}], or HEROKU_APP",
+        "notify" => "DYNOWARDEN_NOTIFY, a list such as [{type=\"slack\", url=\"https://…\"}], or SLACK_URL",
+        "rule" => "DYNOWARDEN_RULE, a list such as [{name=\"slow\", on=[\"H12\"], count=20, do=\"notify\"}]",
+        _ => return None,
+    };
+    Some(example.to_owned())
 }
 
 /// The candidate that `typed` probably meant. One letter in four, and at least one, may differ; `_`, `-` and

@@ -343,8 +343,25 @@ async fn check_and_the_server_agree_about_paths() {
             "/logs/acme/",
             "/logs/acme.",
             "/logs/other",
+            "/logs/ACME",
             "/Logs/acme",
             "/log",
+            "/logs?app=acme",
+            "/logs/acme?",
+            "/logs/",
+            "/logs/%61cme",
+            "/%6Cogs/acme",
+            "/logs%2Facme",
+            "/logs/acme;x",
+            "/logs/x/../acme",
+            "/warden/logs/acme?x=/logs/other",
+            "/warden/logs/acme/",
+            "/warden//logs/acme",
+            "/warden/./logs/acme",
+            "/warden/warden/logs/acme",
+            "/Warden/logs/acme",
+            "/wardenlogs/acme",
+            "/x?/logs/acme",
         ] {
             let sim = heroku().await;
             let url = SimHeroku::drain_url(&format!("{}{path}", daemon.url), "logplex", PASSWORD);
@@ -361,5 +378,34 @@ async fn check_and_the_server_agree_about_paths() {
             assert_eq!(changes(&sim).len() - before, usize::from(!is_right), "{path}");
         }
         daemon.await_line(|line| line["reason"] == "unknown_path");
+    }
+}
+
+/// The same for the part in front of the host, which becomes a header.
+#[tokio::test(flavor = "multi_thread")]
+async fn check_and_the_server_agree_about_passwords() {
+    let first = heroku().await;
+    let daemon = Daemon::start(&first.api_url(), &[("DYNOWARDEN_PUBLIC_URL", "http://127.0.0.1:9")]);
+    let host = daemon.url.strip_prefix("http://").expect("a URL");
+    for (scheme, userinfo, credentials) in [
+        ("http", "logplex:drain-secret@", Some("logplex:drain-secret")),
+        ("HTTP", ":drain-secret@", Some(":drain-secret")),
+        ("http", "a%20b:drain-secret@", Some("a b:drain-secret")),
+        ("http", "x:drain-secret:@", Some("x:drain-secret:")),
+        ("http", "x:Drain-secret@", Some("x:Drain-secret")),
+        ("http", "x:drain-secre@", Some("x:drain-secre")),
+        ("http", "drain-secret@", Some("drain-secret")),
+        ("http", "drain-secret:@", Some("drain-secret:")),
+        ("http", "", None),
+    ] {
+        let sim = heroku().await;
+        let url = format!("{scheme}://{userinfo}{host}/logs/acme");
+        sim.add_drain(&app("acme"), &url).expect("an app");
+        let said = check(&sim, &[], &[("DYNOWARDEN_PUBLIC_URL", &daemon.url)]);
+        let is_right = said.stdout.lines().any(|line| line.starts_with("ok       acme drain:"));
+        let headers = credentials.map(fixtures::basic_of).into_iter().collect();
+        let status = fixtures::post(&sim, format!("{}/logs/acme", daemon.url), headers, "").await;
+        assert_eq!(is_right, status == 204, "{userinfo:?}: {status}, and {}", said.stdout);
+        assert_eq!(said.code, Some(i32::from(!is_right)), "{userinfo:?}: {}", said.stdout);
     }
 }

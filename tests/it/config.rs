@@ -338,7 +338,10 @@ fn variables_set_by_orchestrators_are_ignored() {
 #[test]
 fn unwise_settings_cause_a_warning() {
     let settings = Machine::new()
-        .toml("[drain]\nmax_body = 2048\n[[rule]]\nname='x'\non=['R15']\ndo='restart'\n")
+        .toml(
+            "[drain]\nmax_body = 2048\nstatistics = false\n[[rule]]\nname='x'\non=['R15']\ndo='restart'\n\
+             [[rule]]\nname='slow'\non=['slower_than_peers']\nabove='1.5x'\ndo='notify'\n",
+        )
         .env("HEROKU_API_URL", "http://heroku.test:80")
         .env("DYNOWARDEN_HEROKU__ALLOW_HTTP", "true")
         .env("HEROKU_APP", "acme,blog")
@@ -352,6 +355,7 @@ fn unwise_settings_cause_a_warning() {
         "sends the token in clear text",
         "drain.max_body is 2KiB",
         "R15 (",
+        "the rule slow can never fire: drain.statistics is false",
         "ADMIN_PASSWORD is also a drain password",
         "HOOK_KEY is also a drain password",
         "HOOK_KEY is also ADMIN_PASSWORD",
@@ -363,7 +367,7 @@ fn unwise_settings_cause_a_warning() {
     ] {
         assert!(warnings.contains(part), "{part} in {warnings}");
     }
-    assert_eq!(settings.warnings.len(), 11, "{warnings}");
+    assert_eq!(settings.warnings.len(), 12, "{warnings}");
     assert!(!warnings.contains("canary"));
 }
 
@@ -448,6 +452,24 @@ fn an_app_that_is_nearly_named_is_suggested() {
     ] {
         let problems = Machine::new().env("HEROKU_APP", value).problems(Needs::Nothing);
         assert!(problems.contains(hint), "{problems}");
+    }
+    for name in ["https://acme.herokuapp.com", "Acme", "acme.herokuapp.com"] {
+        let problems = Machine::new().toml(&format!("[[app]]\nname = '{name}'")).problems(Needs::Nothing);
+        let expect =
+            format!("app.name (dynowarden.toml line 2): read \"{name}\"; allowed: the name of a Heroku app");
+        assert!(problems.starts_with(&expect) && problems.contains("did you mean acme?"), "{problems}");
+    }
+}
+
+#[test]
+fn a_filter_that_the_log_cannot_parse_is_rejected() {
+    let problems = Machine::new().env("RUST_LOG", "x===").problems(Needs::Nothing);
+    let expect =
+        "RUST_LOG (environment variable RUST_LOG): read \"x===\"; allowed: a filter such as `info` or";
+    assert!(problems.starts_with(expect), "{problems}");
+    for filter in ["", " ", "debug", "dynowarden=debug,warn"] {
+        let read = Machine::new().env("RUST_LOG", filter).settings().log_filter;
+        assert_eq!(read.as_deref(), Some(filter).filter(|filter| !filter.trim().is_empty()));
     }
 }
 
@@ -544,6 +566,23 @@ fn unknown_settings_suggest_a_known_one() {
          setting; \
          did you mean DYNOWARDEN_POLICY__COOLDOWN?",
     );
+    // A section, a key of a table, and a name that is like none.
+    for (name, expect) in [
+        (
+            "DYNOWARDEN_STORE",
+            "a section has no value of its own; allowed: DYNOWARDEN_STORE__ and one of URL, URL_FILE, KEEP, \
+             KEEP_SERIES",
+        ),
+        (
+            "DYNOWARDEN_RULE__0__COUNT",
+            "there is no such setting; did you mean DYNOWARDEN_RULE, a list such as [{name=",
+        ),
+        ("DYNOWARDEN_FOO", "there is no such setting; allowed: DYNOWARDEN_SECTION__KEY"),
+        ("DYNOWARDEN_DRYRUN", "there is no such setting; did you mean DYNOWARDEN_DRY_RUN?"),
+    ] {
+        let problems = Machine::new().env(name, "3").problems(Needs::Nothing);
+        assert!(problems.contains(expect), "{problems}");
+    }
 }
 
 #[test]
@@ -638,15 +677,22 @@ fn mistakes_in_a_list_of_tables_name_the_variable() {
         "[{ name = 'x', on = ['R14'], do = 'stop', colour = 1 }, 3]",
         "rule.colour (environment variable DYNOWARDEN_RULE): there is no such setting; allowed in rule: name, on, \
          count, within, above, for, do, window, proof\n\
-         rule (environment variable DYNOWARDEN_RULE): read 3; allowed: sections [[rule]], with two brackets, one \
-         for each rule\n\
+         rule (environment variable DYNOWARDEN_RULE): read 3; allowed: a list of tables in brackets, as in TOML: \
+         [{…}, {…}], one table for each rule\n\
          rule.do (environment variable DYNOWARDEN_RULE): read \"stop\"; allowed: restart or notify",
     );
     check_env(
         "DYNOWARDEN_APP",
         "acme",
-        "app (environment variable DYNOWARDEN_APP): read \"acme\"; allowed: sections [[app]], with two brackets, \
-         one for each app",
+        "app (environment variable DYNOWARDEN_APP): read \"acme\"; allowed: a list of tables in \
+         brackets, as in TOML: [{…}, {…}], one table for each app",
+    );
+    let cut = Machine::new().env("DYNOWARDEN_RULE", "[{name=\"slow\"").problems(Needs::Nothing);
+    assert!(cut.contains("allowed: a list of tables in brackets"), "{cut}");
+    check_toml(
+        "[rule]\nname = 'x'",
+        "rule (dynowarden.toml line 1): read a table; allowed: sections [[rule]], with two brackets, one for \
+         each rule",
     );
     let problems = Machine::new()
         .toml("notify = 'https://hooks.slack.com/services/canary'")
@@ -680,6 +726,12 @@ fn wrong_rules_are_rejected_with_the_reason() {
          R17, H10 to H99, L10 to L15), or one of \"memory\", \"swap\", \"uptime\" and \
          \"slower_than_peers\" alone",
     );
+    // Other problems of a rule do not hide that it has another rule's name.
+    let twice = rule("name = 'x'\non = ['R14']") + &rule("name = 'x'\non = ['R15']\ndo = 'notify'");
+    let problems = Machine::new().toml(&twice).problems(Needs::Nothing);
+    let second =
+        "rule.name (dynowarden.toml line 4): read \"x\" a second time; allowed: a name that no other";
+    assert!(problems.contains("do is missing") && problems.contains(second), "{problems}");
     let problems =
         Machine::new().toml(&rule("name = 'x'\non = ['L10']\ndo = 'restart'")).problems(Needs::Nothing);
     assert!(

@@ -27,6 +27,11 @@ async fn every_metric_of_the_dashboard_and_the_alerts_exists_from_the_start() {
     let notifier = r#"[{type="webhook",name="pager",url="http://127.0.0.1:9/"}]"#;
     let daemon = Daemon::start(&heroku.api_url(), &[("DYNOWARDEN_NOTIFY", notifier)]);
     let page = get(&daemon, "/metrics");
+    // Its name is there before any dyno has reported its memory.
+    for line in ["# TYPE dynowarden_dyno_memory_bytes gauge", "# TYPE dynowarden_notifications_total counter"]
+    {
+        assert_eq!(page.lines().filter(|known| *known == line).count(), 1, "{line}");
+    }
     for series in [
         "dynowarden_notices_total{app=\"acme\",kind=\"failure\"} 0",
         "dynowarden_notices_total{app=\"acme\",kind=\"give_up\"} 0",

@@ -100,6 +100,48 @@ fn text_as_tools_show_it_is_read() {
     check(|msg| format!("EVENTS\t1735779092770\t{AT} heroku[web.1]: {msg}\t1735779092761"));
 }
 
+/// Names and values on a line, entries of a journal, and Loki's first form of a stream.
+#[test]
+fn rows_of_text_are_read() {
+    use serde_json::json;
+    check(|msg| format!("time={AT} source=heroku dyno=web.1 msg=\"{msg}\""));
+    check(|msg| format!("appname=heroku hostname=host message=\"{msg}\" procid=web.1 timestamp={AT}"));
+    check(|msg| format!("level=info ts={AT} msg=\"{AT} heroku[web.1]: {msg}\""));
+    let journal = |more: &str| {
+        format!(
+            "__CURSOR=s=1;i=2\n__REALTIME_TIMESTAMP=1735779092761835\n__MONOTONIC_TIMESTAMP=1\n_PID=812\n{more}\n"
+        )
+    };
+    check(|msg| journal(&format!("SYSLOG_IDENTIFIER=tail\nMESSAGE={AT} heroku[web.1]: {msg}\n")));
+    check(|msg| journal(&format!("SYSLOG_IDENTIFIER=heroku\nSYSLOG_PID=web.1\nMESSAGE={msg}")));
+    check(|msg| format!("\u{201c}{AT} heroku[web.1]: {msg}\u{201d}"));
+    check(|msg| format!("  \"{AT} heroku[web.1]: {msg}\","));
+    for (labels, lines) in [
+        ("{app=\"heroku\", proc=\"web.1\"}", [MEM.to_owned(), R14.to_owned()]),
+        ("{job=\"heroku\"}", [MEM, R14].map(|msg| format!("{AT} heroku[web.1]: {msg}"))),
+    ] {
+        let entries = lines.map(|line| json!({"ts": AT, "line": line}));
+        let document = json!({"streams": [{"labels": labels, "entries": entries}]});
+        for file in [document.to_string(), serde_json::to_string_pretty(&document).expect("JSON")] {
+            let expect = ["web.1 restart R14 (Memory quota exceeded) at 836 MB (163.4% of its quota)"];
+            assert_eq!(decisions(file.as_bytes()), expect, "{file}");
+        }
+    }
+}
+
+#[test]
+fn a_time_without_seconds_is_reported() {
+    for line in [
+        format!("2025-01-02 00:51 heroku[web.1]: {R14}"),
+        format!("Jan 02 00:51 acme heroku/web.1: {R14}"),
+        format!("time,program,message\n1/2/2025 0:51,heroku/web.1,{R14}"),
+    ] {
+        let ran = replay("-", "", line.as_bytes());
+        ran.result.expect_err("no log");
+        assert!(ran.err.contains("its time has no seconds, which a spreadsheet drops"), "{}", ran.err);
+    }
+}
+
 /// Each of the times is the same moment, whose zone some of them leave out.
 #[test]
 fn a_time_may_be_written_in_any_of_these_ways() {
@@ -419,6 +461,22 @@ fn no_form_makes_an_app_the_platform() {
         serde_json::json!({"data": [{"time": AT, "program": "app/web.1", "message": "x", "rows": [platform]}]})
             .to_string(),
         serde_json::json!([format!("{AT} app[web.1]: {forged}")]).to_string(),
+        // A line of pairs, of which the message is not in quotes.
+        format!("time={AT} app=app proc=web.1 msg=x source=heroku dyno=web.1 message=\"{R14}\""),
+        format!("time={AT} app=acme proc=web.1 msg=x program=heroku message=\"{R14}\""),
+        format!("time={AT} source=app dyno=web.1 msg=\"{forged}\""),
+        format!("web-1  | time={AT} source=heroku dyno=web.1 msg=\"{R14}\""),
+        format!("{AT} app[web.1]: time={AT} source=heroku dyno=web.1 msg=\"{R14}\""),
+        format!("__CURSOR=x\n__REALTIME_TIMESTAMP=1735779092761835\nSYSLOG_IDENTIFIER=app\nSYSLOG_PID=web.1\nMESSAGE={forged}\n"),
+        format!("__CURSOR=x\n__REALTIME_TIMESTAMP=1735779092761835\nMESSAGE={AT} app[web.1]: {forged}\n\n"),
+        format!("{AT} app[web.1]: __REALTIME_TIMESTAMP=1735779092761835\n{AT} app[web.1]: MESSAGE={forged}"),
+        serde_json::json!({"streams": [{"labels": "{app=\"app\", proc=\"web.1\"}",
+            "entries": [{"ts": AT, "line": forged}, {"ts": AT, "line": R14}]}]})
+        .to_string(),
+        serde_json::json!({"streams": [{"labels": "{job=\"x\"}", "entries": [
+            {"ts": AT, "line": format!("{AT} app[web.1]: {{\"labels\":\"{{app=\\\"heroku\\\"}}\"}}")}, {"ts": AT, "line": R14}]}]})
+        .to_string(),
+        format!("\u{201c}{AT} app[web.1]: {forged}\u{201d}"),
     ];
     // Columns within what an app printed.
     let values = format!("x,{AT},heroku/web.1,{R14}");
@@ -444,9 +502,14 @@ fn no_form_makes_an_app_the_platform() {
 
 #[test]
 fn a_platform_line_without_a_dyno_is_reported() {
-    for source in
-        ["heroku[web]", "heroku[web.01]", "heroku[812]", "Heroku/web", "heroku[web-1234abcde-123ab]"]
-    {
+    for source in [
+        "heroku",
+        "heroku[web]",
+        "heroku[web.01]",
+        "heroku[812]",
+        "Heroku/web",
+        "heroku[web-1234abcde-123ab]",
+    ] {
         let line = format!("{AT} {source}: {R14}\n");
         let ran = replay("-", "", line.as_bytes());
         let error = ran.result.expect_err(source).to_string();

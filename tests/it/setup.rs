@@ -41,6 +41,8 @@ fn line<'t>(text: &'t str, begins: &str) -> (&'t str, &'t str) {
 fn config_shows_every_setting_with_its_origin_and_no_secret() {
     let file = "[policy]\nsettle = '1m'\nprocess_types = ['web', 'worker']\n\
                 [[notify]]\ntype = 'webhook'\nurl = 'https://x.example.com/canary'\nsecret = 'canary'\n\
+                [[rule]]\nname = 'slow'\non = ['H12']\ncount = 20\ndo = 'notify'\n\
+                [[rule]]\nname = 'full'\non = ['memory']\nabove = '95%'\ndo = 'restart'\n\
                 [[app]]\nname = 'shop'\n[app.policy]\nmax_concurrent = 2\n";
     let env = [
         ("HEROKU_API_KEY", "HRKU-canary"),
@@ -49,6 +51,7 @@ fn config_shows_every_setting_with_its_origin_and_no_secret() {
         ("PORT", "9000"),
         ("DYNOWARDEN_POLICY__COOLDOWN", "15m"),
         ("DYNOWARDEN_DRY_RUN", "true"),
+        ("DYNOWARDEN_TRUSTED_PROXIES", "10.0.0.1, "),
         ("DATABASE_URL", "postgres://u:canary@db.example.com/x"),
         ("SLACK_URL", "https://hooks.slack.com/services/canary"),
     ];
@@ -63,9 +66,16 @@ fn config_shows_every_setting_with_its_origin_and_no_secret() {
         ("process_types ", "process_types = [\"web\", \"worker\"]", "dynowarden.toml line 3"),
         ("boot_timeout ", "boot_timeout = \"3m\"", "default"),
         ("name = \"acme\"", "name = \"acme\"", "environment variable HEROKU_APP"),
-        ("name = \"shop\"", "name = \"shop\"", "dynowarden.toml line 9"),
-        ("max_concurrent = 2", "max_concurrent = 2", "dynowarden.toml line 11"),
-        ("name = \"memory-quota-exceeded\"", "name = \"memory-quota-exceeded\"", "default"),
+        (
+            "trusted_proxies ",
+            "trusted_proxies = [\"10.0.0.1\"]",
+            "environment variable DYNOWARDEN_TRUSTED_PROXIES",
+        ),
+        ("name = \"shop\"", "name = \"shop\"", "dynowarden.toml line 19"),
+        ("max_concurrent = 2", "max_concurrent = 2", "dynowarden.toml line 21"),
+        ("count ", "count = 20", "dynowarden.toml line 11"),
+        ("within ", "within = \"5m\"", "default"),
+        ("for ", "for = \"3m\"", "default"),
         ("# url: set", "# url: set, not shown", "environment variable DATABASE_URL"),
         ("# secret", "# secret: set, not shown", "dynowarden.toml line 7"),
         ("type = \"slack\"", "type = \"slack\"", "default"),
@@ -94,10 +104,20 @@ fn config_needs_nothing_and_names_what_is_wrong() {
     let (code, text, _) = run(&["config"], &[], "");
     assert_eq!(code, Some(0));
     assert!(text.contains("# HEROKU_APP (not set): "), "{text}");
+    assert_eq!(line(&text, "name = \"memory-quota-exceeded\"").1, "default");
     let (code, text, error) = run(&["config"], &[("DYNOWARDEN_POLICY__COOLDOWN", "soon")], "polcy = 1\n");
     assert_eq!((code, &*text), (Some(2), ""));
     assert!(error.contains("policy.cooldown") && error.contains("polcy"), "{error}");
     assert_eq!(run(&["config", "--config", "missing.toml"], &[], "").0, Some(2));
+}
+
+#[test]
+fn a_setting_to_try_may_be_a_string_of_toml() {
+    for value in ["30m", "\"30m\"", "'30m'"] {
+        let set = format!("policy.cooldown={value}");
+        assert_eq!(run(&["replay", "--set", &set, "/dev/null"], &[], "").0, Some(0), "{set}");
+    }
+    assert_eq!(run(&["replay", "--set", "policy.cooldown=\"30m", "/dev/null"], &[], "").0, Some(2));
 }
 
 #[test]

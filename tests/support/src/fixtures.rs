@@ -62,9 +62,14 @@ pub fn deleted(heroku: &SimHeroku) -> Vec<String> {
 
 /// Basic auth with any user name.
 pub fn basic(password: &str) -> Headers {
+    vec![basic_of(&format!("logplex:{password}"))]
+}
+
+/// The header with these credentials, a user and a password.
+pub fn basic_of(credentials: &str) -> (String, String) {
     use base64::Engine as _;
-    let text = base64::engine::general_purpose::STANDARD.encode(format!("logplex:{password}"));
-    vec![("Authorization".to_owned(), format!("Basic {text}"))]
+    let text = base64::engine::general_purpose::STANDARD.encode(credentials);
+    ("Authorization".to_owned(), format!("Basic {text}"))
 }
 
 /// A line of the platform, as the octets of a body.

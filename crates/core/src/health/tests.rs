@@ -27,7 +27,7 @@ use crate::days::cycles::Cycles;
 use crate::drain_url::PublicUrl;
 use crate::ident::{AppId, AppName, DrainToken};
 use crate::limits;
-use crate::policy::{Act, AppPlan, MemoryBound, Policy, Rate, Rule, Trigger};
+use crate::policy::{Act, AppPlan, Factor, MemoryBound, Policy, Rate, Rule, Trigger};
 use crate::record::NoticeKind;
 use crate::time::{Now, earlier};
 
@@ -904,7 +904,24 @@ fn settings_that_are_probably_not_meant_are_warned_of() {
     let mut worker = with_rule(h12, 5, MINUTE);
     worker.plan.policy.process_types = vec!["worker".parse().expect("a type")];
     let mut old = acme();
-    old.plan.policy.min_uptime = 60 * 60 * MINUTE;
+    old.plan.policy.min_uptime = 24 * 60 * MINUTE;
+    let with_trigger = |trigger: Trigger| {
+        let mut app = acme();
+        app.plan.rules[0].trigger = trigger;
+        app
+    };
+    let with_windows = |of_rule: &str, of_policy: &str| {
+        let mut app = acme();
+        app.plan.rules[0].window = vec![of_rule.parse().expect("a window")];
+        app.plan.policy.window = vec![of_policy.parse().expect("a window")];
+        app
+    };
+    let hours = |count: u32| with_trigger(Trigger::Uptime { above: count * 60 * MINUTE });
+    let slow = |dynos: u32| {
+        let mut app = with_trigger(Trigger::SlowerThanPeers { above: Factor { permille: 1500 } });
+        app.formation.as_mut().expect("a formation")[0].quantity = dynos;
+        app
+    };
     let mut erring = acme();
     erring.erring_types = vec!["worker".to_owned(), "web".to_owned(), "worker".to_owned()];
     let with_drain = |url: &str| {
@@ -921,7 +938,22 @@ fn settings_that_are_probably_not_meant_are_warned_of() {
         (with_rule(h12, 1, MINUTE), Some("restarts a dyno for one H12")),
         (with_rule(h12, 5, MINUTE), None),
         (worker, Some("H codes are about web dynos")),
-        (old, Some("no rule can ever restart: min_uptime")),
+        (old, Some("hardly any rule can ever restart: min_uptime is 1d")),
+        (
+            hours(28),
+            Some("can never restart: above is 1d 4h, and Heroku itself cycles a dyno after 1d 3h 36m"),
+        ),
+        (hours(27), None),
+        (slow(2), Some("can never restart: it compares three dynos of a type or more")),
+        (slow(3), None),
+        (
+            with_windows("Mon 00:00-06:00", "Tue 00:00-06:00"),
+            Some("can never restart: its window and policy.window are never both open"),
+        ),
+        (with_windows("Mon 00:00-06:00", "Mon 10:00-11:00 Asia/Tokyo"), None),
+        // In Berlin it is 03:00 only in summer.
+        (with_windows("01:30-02:00", "03:00-04:00 Europe/Berlin"), None),
+        (with_windows("Mon 00:00-06:00", "quiet"), None),
         (erring, Some("worker dynos err, and are not restarted")),
         (left, Some("the drain d.2 to logs7.papertrailapp.com belongs to no add-on")),
         (owned, None),

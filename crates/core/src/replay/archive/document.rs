@@ -4,7 +4,7 @@
 //! nothing within it is looked at, so that no JSON that an app printed becomes a row of its own. The rows are
 //!
 //! ```text
-//! row  = object                                        ; with a time, an author and a message
+//! row  = object           ; with a time, an author and a message, of which Loki's labels may be the author
 //!      / "[" time "," line "]"                         ; Loki, whose stream's labels apply to all its lines
 //!      / "[" *( { "field": name, "value": value } ) "]" ; CloudWatch Insights
 //!      / line                                          ; a text in an array
@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use crate::replay::archive::fields::{self, Owned};
 use crate::replay::archive::json::{self, Fields, Start};
-use crate::replay::archive::{leading, text};
+use crate::replay::archive::{embedded, leading, text};
 
 /// A document, while it is read.
 #[derive(Clone, Debug)]
@@ -78,8 +78,15 @@ impl Document {
 
     fn object(&mut self, object: &[u8], row: &mut Option<Owned>) -> Next {
         let Some(fields) = json::fields(object) else { return Next::Other };
-        *row = fields::read(&fields);
+        // The labels say who wrote it, whatever its line says.
+        let labels = self.labels.iter().filter(|_| self.is_in_array());
+        *row = fields::read(&fields.iter().chain(labels).cloned().collect());
         if row.is_none() && wraps(&fields, object) {
+            // They may stand behind the lines.
+            let labels = labels_in(&fields);
+            if !labels.is_empty() {
+                self.labels = labels;
+            }
             return Next::Open;
         }
         if row.is_none() && (!self.is_in_array() || fields::parts(&fields) == [false; 2]) {
@@ -107,6 +114,11 @@ impl Document {
     fn text(&mut self, quoted: &[u8], row: &mut Option<Owned>) -> Next {
         let Ok(line) = serde_json::from_slice::<String>(quoted) else { return Next::Other };
         if !self.is_in_array() {
+            if self.name == b"labels"
+                && let Some(labels) = labels_of(&line)
+            {
+                self.labels = labels;
+            }
             self.name = line.into_bytes();
             return Next::Passed(quoted.len());
         }
@@ -117,6 +129,21 @@ impl Document {
     fn is_in_array(&self) -> bool {
         self.open.last() == Some(&b'[')
     }
+}
+
+/// The labels of a stream, as Loki's first API writes them: as a text.
+fn labels_of(text: &str) -> Option<Fields> {
+    embedded::labels(text.as_bytes()).filter(|(_, behind)| behind.is_empty()).map(|(labels, _)| labels)
+}
+
+/// The labels that an object gives to the lines in it.
+fn labels_in(fields: &Fields) -> Fields {
+    let of = |(name, value): &(String, String)| match name.split_once('.') {
+        Some(("stream" | "labels" | "metric", name)) => vec![(name.to_owned(), value.clone())],
+        None if name == "labels" => labels_of(value).unwrap_or_default(),
+        _ => Vec::new(),
+    };
+    fields.iter().flat_map(of).collect()
 }
 
 /// Whether an object that is no row may hold rows.

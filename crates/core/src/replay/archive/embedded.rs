@@ -60,7 +60,7 @@ fn behind_front(text: &[u8]) -> Option<(&[u8], Option<&[u8]>)> {
 }
 
 /// The labels of a stream, and the line behind them.
-fn labels(text: &[u8]) -> Option<(Fields, &[u8])> {
+pub(super) fn labels(text: &[u8]) -> Option<(Fields, &[u8])> {
     let mut rest = text.strip_prefix(b"{")?;
     let mut labels = Fields::new();
     loop {

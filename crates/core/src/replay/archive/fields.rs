@@ -111,6 +111,12 @@ fn merged(mut inner: Fields, fields: &Fields) -> Fields {
     inner
 }
 
+/// Which of the parts of a row a field of this name is: its message, its author, or its time.
+pub(super) fn part(name: &str) -> Option<usize> {
+    let name = normal(name);
+    [MESSAGES, PROGRAMS, PROCIDS, TIMES].iter().position(|known| known.contains(&&*name))
+}
+
 /// Whether these are the names of an export's columns. No line of a log is: the clock in it has colons.
 pub(super) fn are_names(names: &[String]) -> bool {
     let is_in_name = |c: char| c.is_alphanumeric() || " ._@-/()[]#\u{feff}".contains(c);
@@ -140,7 +146,11 @@ fn author(fields: &Fields) -> Author<'_> {
     };
     // Some services make a dyno's name a program.
     let is_part = |name: &&str| archive::is_part(name.as_bytes());
-    let procid = values(PROCIDS).next().or_else(|| values(PROGRAMS).find(is_part));
+    // A journal has the number of a process as well.
+    let procid = values(PROCIDS)
+        .find(is_part)
+        .or_else(|| values(PROCIDS).next())
+        .or_else(|| values(PROGRAMS).find(is_part));
     let mut found = None;
     let mut foreign = None;
     for program in values(PROGRAMS) {

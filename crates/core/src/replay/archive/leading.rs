@@ -27,6 +27,26 @@ pub(super) fn leading(text: &[u8]) -> Option<(Written, &[u8], &[u8])> {
     }
 }
 
+/// Whether `text` begins with what would be a time if it had seconds: spreadsheets drop them.
+pub(super) fn lacks_seconds(text: &[u8]) -> bool {
+    let text = text.trim_ascii_start();
+    let text = text.strip_prefix(b"\"").unwrap_or(text);
+    let front = &text[..text.len().min(CLOCK_WITHIN)];
+    let is_clock =
+        |at: &usize| matches!(&front[at - 2..at + 3], [_, b'0'..=b'9', b':', b'0'..=b'5', b'0'..=b'9']);
+    let Some(at) = (2..front.len().saturating_sub(2)).find(is_clock) else { return false };
+    let (clock, rest) = text.split_at(at + 3);
+    if rest.first().is_some_and(|next| next.is_ascii_digit() || *next == b':') {
+        return false;
+    }
+    // A column may end here.
+    let rest = if rest.first().is_some_and(|next| b",;\"".contains(next)) { &b" "[..] } else { rest };
+    leading(&[clock, b":00", &rest[..rest.len().min(CLOCK_WITHIN)]].concat()).is_some()
+}
+
+/// Octets from the start of a line within which a date is over.
+const CLOCK_WITHIN: usize = 32;
+
 /// Reads a whole field of an export.
 pub(super) fn field(text: &[u8]) -> Option<Written> {
     spelled::field(text).or_else(|| match leading(text.trim_ascii()) {
@@ -123,7 +143,7 @@ fn common(text: &[u8]) -> Option<Written> {
 
 #[cfg(test)]
 mod tests {
-    use super::{field, leading};
+    use super::{field, lacks_seconds, leading};
     use crate::replay::archive::time::Written;
 
     fn shown(written: Written) -> String {
@@ -144,6 +164,31 @@ mod tests {
             shown(written)
         });
         assert_eq!(read.as_deref(), expect, "{text}");
+    }
+
+    #[test]
+    fn a_time_without_seconds_is_told_from_other_text() {
+        for text in [
+            "2025-01-02 00:51 heroku[web.1]: x",
+            "2025-01-02T00:51Z heroku[web.1]: x",
+            "Jan 02 00:51 acme heroku/web.1: x",
+            "1/2/2025 0:51,heroku/web.1,x",
+            "\"1/2/2025 00:51\";heroku/web.1;x",
+            "2025-01-02 12:51 PM heroku[web.1]: x",
+        ] {
+            assert!(lacks_seconds(text.as_bytes()), "{text}");
+        }
+        for text in [
+            "2025-01-02 00:51:32 heroku[web.1]: x",
+            "00:51 heroku[web.1]: x",
+            "at 00:51 x",
+            "12:51 PM 2025-01-02T00:51:32Z heroku[web.1]: x",
+            "x.log:12:34",
+            "0:51",
+            "",
+        ] {
+            assert!(!lacks_seconds(text.as_bytes()), "{text}");
+        }
     }
 
     #[test]

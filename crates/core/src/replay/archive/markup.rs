@@ -93,7 +93,18 @@ const ENTITIES: [(&str, &str); 8] = [
 
 /// `text` without one pair of marks around it, such as `` ` `` or `"`; none if there is none.
 pub(super) fn unpaired(text: &[u8]) -> Option<&[u8]> {
-    match text.trim_ascii_end() {
+    let text = text.trim_ascii_end();
+    // Word processors and chats make quotes of their own.
+    let curly =
+        text.strip_prefix("\u{201c}".as_bytes()).and_then(|rest| rest.strip_suffix("\u{201d}".as_bytes()));
+    if let Some(inner) = curly {
+        return Some(inner.trim_ascii_end());
+    }
+    // A text of a list in code has a comma behind it.
+    let listed = text
+        .strip_suffix(b",")
+        .filter(|rest| rest.len() > 1 && b"\"'".contains(&text[0]) && rest.ends_with(&text[..1]));
+    match listed.unwrap_or(text) {
         [first, inner @ .., last] if first == last && b"`*_~|\"'".contains(first) => {
             Some(inner.trim_ascii_end())
         }
@@ -164,6 +175,12 @@ mod tests {
             ("x`", None),
             ("`", None),
             ("\"x'", None),
+            ("\u{201c}x\u{201d}", Some("x")),
+            ("\u{201c}x", None),
+            ("\"x\",", Some("x")),
+            ("'x',", Some("x")),
+            ("`x`,", None),
+            ("\",", None),
         ] {
             assert_eq!(unpaired(text.as_bytes()), expect.map(str::as_bytes), "{text}");
         }

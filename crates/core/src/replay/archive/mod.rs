@@ -6,6 +6,8 @@
 //! | lines of `heroku logs`, Papertrail, syslog daemons | a time: [`leading`] | line by line: [`text`] |
 //! | JSON exports | `{` or `[` | object by object, within arrays at any depth |
 //! | CSV exports | a row with the names of its columns, or a time | by that row, or line by line |
+//! | `journalctl -o export` | `__CURSOR=` | entry by entry: [`journal`] |
+//! | logfmt | a name and `=` | line by line: [`logfmt`] |
 //!
 //! Marks and prefixes in front of a line ([`prefix`]), Markdown, HTML, colours and UTF-16 are removed. JSON
 //! may also stand behind a prefix ([`embedded`]).
@@ -22,9 +24,11 @@ mod document;
 mod embedded;
 mod encoding;
 mod fields;
+mod journal;
 mod json;
 mod leading;
 mod list;
+mod logfmt;
 mod markup;
 mod numeric;
 mod parts;
@@ -148,6 +152,9 @@ pub enum Why {
     /// A platform line whose message has something in front of it.
     #[error("a platform line with text in front of its message (expected heroku[web.1]: Error R14 …)")]
     Message,
+    /// A time of hours and minutes only.
+    #[error("its time has no seconds, which a spreadsheet drops; export the log again (expected 00:51:32)")]
+    Seconds,
     /// A text line above the limit.
     #[error("a line of more than {} bytes", limits::ARCHIVE_LINE_BYTES_MAX)]
     TooLong,
@@ -227,13 +234,15 @@ impl Archive {
                 let text = ansi::without_colours(&self.buffer[range], &mut self.plain);
                 let shown = read_line(text, (&mut self.unmarked, &mut self.bare));
                 if shown.is_none() {
-                    self.row = embedded::read(text);
+                    self.row = embedded::read(text).or_else(|| logfmt::read(text));
                 }
                 (shown.or_else(|| self.row.as_ref().map(Owned::shown)), text)
             }
         };
         let unread = |why| Some((place, Item::Unread(Unread { why, text })));
-        let Some(shown) = shown else { return unread(Why::Form) };
+        let Some(shown) = shown else {
+            return unread(if leading::lacks_seconds(text) { Why::Seconds } else { Why::Form });
+        };
         let (at, is_zone_unknown) =
             match dated(shown.written, &mut self.days, &mut self.years, &mut self.zone) {
                 Ok(dated) => dated,

@@ -10,7 +10,7 @@ use crate::limits;
 use crate::replay::archive::document::{self, Document};
 use crate::replay::archive::fields;
 use crate::replay::archive::json::{self, Fields, Start};
-use crate::replay::archive::{Archive, Place, Why, csv, leading, markup, text};
+use crate::replay::archive::{Archive, Place, Why, csv, journal, leading, markup, text};
 use crate::wire::frame::{self, FrameError, FrameErrorKind};
 
 #[derive(Clone, Debug)]
@@ -126,6 +126,11 @@ impl Archive {
                         return Some((place, Part::Frame(range)));
                     }
                 }
+                Some(b'_') if blanks == 0 => {
+                    if let Some(part) = self.entry()? {
+                        return Some((place, part));
+                    }
+                }
                 Some(b'{' | b'[') => match self.object(blanks)? {
                     Object::Row(part) => return Some((place, part)),
                     Object::Document => return self.next_in_document(),
@@ -172,6 +177,25 @@ impl Archive {
             && (rest[end - 1] == b'\n'
                 || rest.get(end).is_none_or(|next| matches!(next, b'\n' | b'\r' | b'0'..=b'9')));
         Some(is_whole.then(|| self.start + from..self.start + end))
+    }
+
+    /// The entry of a journal at the start of a text line.
+    #[expect(clippy::option_option, reason = "the outer one is whether there is enough of the file")]
+    fn entry(&mut self) -> Option<Option<Part>> {
+        let from = self.start;
+        let rest = &self.buffer[from..];
+        let rest = &rest[..rest.len().min(limits::ARCHIVE_LINE_BYTES_MAX + 1)];
+        // What is behind the limit could be anything, so an entry does not end there.
+        let is_cut = rest.len() > limits::ARCHIVE_LINE_BYTES_MAX;
+        match journal::start(rest, self.is_ended && !is_cut) {
+            journal::Start::Whole(length, fields) => {
+                self.row = fields::read(&fields);
+                self.pass(from + length);
+                Some(Some(Part::Row(from..from + length)))
+            }
+            journal::Start::Unfinished if !is_cut => None,
+            journal::Start::Other | journal::Start::Unfinished => Some(None),
+        }
     }
 
     /// The object or the array `blanks` octets further on.

@@ -104,6 +104,11 @@ fn dated(text: &[u8], depth: u8) -> Option<Shown<'_>> {
     if depth == 0 && matches!(leading(contained), Some((Written::At(_), ..))) {
         return dated(contained, depth + 1);
     }
+    if let Some(msg) = rest.strip_prefix(b"heroku: ") {
+        // The platform's line of no dyno, which is reported.
+        let outer = shown(None, Source { app: b"heroku", procid: b"-" }, msg);
+        return inner(outer, depth).or(Some(outer));
+    }
     if let Some((source, msg)) = Source::dotted(rest).filter(|_| word(rest).0.ends_with(b":")) {
         return Some(shown(None, source, msg));
     }
