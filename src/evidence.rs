@@ -199,12 +199,12 @@ impl Counter<'_> {
         while requests.peek().is_some() {
             let Some(state) = self.apps.get_mut(&app) else { return };
             state.is_dirty = true;
-            for (dyno, request, at) in requests.by_ref().take(limits::EVIDENCE_AT_ONCE) {
+            for (dyno, asked, at) in requests.by_ref().take(limits::EVIDENCE_AT_ONCE) {
                 if at < oldest {
                     dropped += 1;
                     continue;
                 }
-                state.counts.add(dyno, &request, at.min(now));
+                state.counts.count(dyno, &asked, at.min(now));
             }
             let done = state.counts.take_done();
             self.pass_on(app, done);

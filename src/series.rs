@@ -22,7 +22,7 @@ use crate::store::error::StoreAway;
 use crate::store::series::HourRow;
 use dynowarden_core::days::pack::{self, Hour};
 use dynowarden_core::days::seen::Seen;
-use dynowarden_core::days::step::{self, STEPS_PER_HOUR};
+use dynowarden_core::days::step::{self, STEP_SECONDS, STEPS_PER_HOUR};
 use dynowarden_core::detect::sign::Sign;
 use dynowarden_core::event::DynoState;
 use dynowarden_core::hash::Keyed;
@@ -130,13 +130,22 @@ impl SeriesBook {
         now: Timestamp,
     ) {
         let oldest = earlier(now, self.keep);
-        let mut open = None;
+        let (mut open, mut last) = (None::<RefMut<'_, Key, Box<Open>>>, None);
         for (seen, at) in lines {
             let at = at.min(now);
+            // Most lines of a batch are of the same step as the one before.
+            if let (Some(open), Some(last), Seen::Heard | Seen::Request(_)) = (&mut open, last, seen)
+                && (last..last + STEP_SECONDS).contains(&at.as_second())
+                && at >= oldest
+            {
+                open.add_to_newest(seen, at);
+                continue;
+            }
             let place = if at < oldest { None } else { open.take().or_else(|| self.open(&key, at)) };
             match place {
                 Some(mut place) => {
                     self.add_line(&key, &mut place, seen, at);
+                    last = Some(place.newest_start());
                     open = Some(place);
                 }
                 None => _ = self.dropped.fetch_add(1, Ordering::Relaxed),
@@ -341,6 +350,21 @@ impl SeriesBook {
     fn past(&self) -> MutexGuard<'_, BTreeMap<Place, Part>> {
         // Each change is complete before the lock is released, so a panic elsewhere is harmless.
         self.past.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+// === impl Open ===
+
+impl Open {
+    /// When the newest step with lines begins, in seconds since the epoch.
+    fn newest_start(&self) -> i64 {
+        self.part.newest.saturating_mul(STEP_SECONDS)
+    }
+
+    /// Adds a line of the newest step that says nothing of the dyno's process.
+    fn add_to_newest(&mut self, seen: &Seen<'_>, at: Timestamp) {
+        self.heard = self.heard.max(at);
+        self.part.add(self.part.newest, seen, &mut self.instance, at);
     }
 }
 

@@ -65,9 +65,7 @@ impl TrafficBook {
         }
         self.with(app, |dynos| {
             for (dyno, requests) in requests {
-                count(dynos, dyno, now, |traffic| {
-                    requests.into_iter().for_each(|request| traffic.request(request, now.mono));
-                });
+                count(dynos, dyno, now, |traffic| traffic.requests(requests, now.mono));
             }
         });
     }

@@ -127,6 +127,9 @@ impl Reading {
         let lines = (body.bytes.len() / BYTES_PER_OBSERVED).min(OBSERVED_AHEAD_MAX);
         let (mut counts, mut observed) = (Counts::default(), Observed::with_capacity(lines));
         let (mut paths, mut times) = (Paths::default(), Times::default());
+        if self.with_paths {
+            paths.reserve(lines);
+        }
         let body_read = &body.bytes;
         let events = ingest::read_batch_with(body_read, process_types, drain.as_ref(), &mut counts, |line| {
             if let Some((dyno, seen)) = line.seen() {
@@ -146,8 +149,9 @@ impl Reading {
     }
 }
 
-/// In a usual batch, every second line is the platform's.
-const BYTES_PER_OBSERVED: usize = 512;
+/// In a usual batch, every second line is the platform's. A little less than it takes, so that there is space
+/// for all of them in most batches.
+const BYTES_PER_OBSERVED: usize = 448;
 
 /// Space for more is made when they come.
 const OBSERVED_AHEAD_MAX: usize = 512;

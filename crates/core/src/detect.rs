@@ -26,6 +26,7 @@ mod router_line;
 pub mod scale;
 pub mod sign;
 
+use jiff::Timestamp;
 use nom::branch::alt;
 use nom::bytes::complete::{tag, take_till1, take_while_m_n};
 use nom::character::complete::char;
@@ -39,7 +40,7 @@ use crate::event::{BorrowedEvent, Event, Fact, Megabytes};
 use crate::ident::{DrainToken, DynoRef};
 use crate::wire::line::Line;
 use crate::wire::logfmt;
-use crate::wire::timestamp::TimeError;
+use crate::wire::timestamp::{self, TimeError, Times};
 
 /// A platform line that could not be understood.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -68,7 +69,19 @@ pub enum DetectError {
 /// The line should have a meaning and cannot be understood.
 #[inline]
 pub fn event<'b>(line: &Line<'b>) -> Result<Option<BorrowedEvent<'b>>, DetectError> {
-    if is_silent(line) { Ok(None) } else { parse_event(line) }
+    if is_silent(line) { Ok(None) } else { parse_event(line, timestamp::parse) }
+}
+
+/// Does the same for a line of a batch with these times.
+///
+/// # Errors
+/// The line should have a meaning and cannot be understood.
+#[inline]
+pub fn event_of_batch<'b>(
+    line: &Line<'b>,
+    times: &mut Times,
+) -> Result<Option<BorrowedEvent<'b>>, DetectError> {
+    if is_silent(line) { Ok(None) } else { parse_event(line, |text| times.parse(text)) }
 }
 
 /// Reads the fact in `line`, if there is one; for archives, which have their own time formats.
@@ -97,10 +110,13 @@ fn is_silent(line: &Line<'_>) -> bool {
     }
 }
 
-fn parse_event<'b>(line: &Line<'b>) -> Result<Option<BorrowedEvent<'b>>, DetectError> {
+fn parse_event<'b>(
+    line: &Line<'b>,
+    parse: impl FnOnce(&[u8]) -> Result<Timestamp, TimeError>,
+) -> Result<Option<BorrowedEvent<'b>>, DetectError> {
     // The time comes last: few lines mean anything, and only those need one.
     let Some(fact) = fact(line)? else { return Ok(None) };
-    Ok(Some(Event { at: line.time()?, fact }))
+    Ok(Some(Event { at: parse(line.time)?, fact }))
 }
 
 impl DetectError {

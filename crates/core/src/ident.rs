@@ -254,17 +254,18 @@ impl FromStr for DrainToken {
 
 impl InstanceId {
     pub fn parse(text: &[u8]) -> Option<Self> {
-        let fits = (1..=limits::INSTANCE_ID_BYTES_MAX).contains(&text.len())
-            && text.iter().fold(true, |graphic, octet| graphic & octet.is_ascii_graphic());
-        if !fits {
+        let are_graphic =
+            |text: &[u8]| text.iter().fold(true, |graphic, octet| graphic & octet.is_ascii_graphic());
+        let mut octets = [0; limits::INSTANCE_ID_BYTES_MAX];
+        // The length of a uuid, which all of them have: checked and copied without a loop.
+        if let Ok(uuid) = <&[u8; 36]>::try_from(text) {
+            octets[..36].copy_from_slice(uuid);
+            return are_graphic(uuid).then_some(Self { octets, length: 36 });
+        }
+        if !(1..=limits::INSTANCE_ID_BYTES_MAX).contains(&text.len()) || !are_graphic(text) {
             return None;
         }
-        let mut octets = [0; limits::INSTANCE_ID_BYTES_MAX];
-        match <&[u8; 36]>::try_from(text) {
-            // The length of a uuid, which all of them have: copied without a loop.
-            Ok(uuid) => octets[..36].copy_from_slice(uuid),
-            Err(_) => octets[..text.len()].copy_from_slice(text),
-        }
+        octets[..text.len()].copy_from_slice(text);
         Some(Self { octets, length: u8::try_from(text.len()).ok()? })
     }
 

@@ -85,7 +85,7 @@ pub fn read_batch_with<'b>(
     counts: &mut Counts,
     mut show: impl FnMut(Shown<'_, 'b>),
 ) -> Vec<Event> {
-    let (mut events, mut unlisted) = (Vec::new(), 0);
+    let (mut events, mut unlisted, mut times) = (Vec::new(), 0, Times::default());
     for (place, glance) in (0_u64..).zip(glances(body)) {
         if place >= limits::FRAMES_PER_BATCH_MAX {
             counts.bad_frame("too_many");
@@ -99,7 +99,7 @@ pub fn read_batch_with<'b>(
                 continue;
             }
             Glance::Line(Ok(line)) => {
-                let found = detect::event(&line).map_err(|error| error.label());
+                let found = detect::event_of_batch(&line, &mut times).map_err(|error| error.label());
                 show(Shown::Line(&line, found.as_ref().ok().and_then(Option::as_ref)));
                 found
             }

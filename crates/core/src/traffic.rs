@@ -63,17 +63,21 @@ struct Minute {
 
 impl Traffic {
     pub fn request(&mut self, request: &Request<'_>, now: Duration) {
+        self.requests([request], now);
+    }
+
+    /// Counts the requests of a batch.
+    pub fn requests<'r, 'b: 'r>(
+        &mut self,
+        requests: impl IntoIterator<Item = &'r Request<'b>>,
+        now: Duration,
+    ) {
+        let mut requests = requests.into_iter().peekable();
+        if requests.peek().is_none() {
+            return;
+        }
         let minute = self.minute(now);
-        minute.requests = minute.requests.saturating_add(1);
-        if request.status.is_some_and(|status| (500..600).contains(&status)) {
-            minute.errors = minute.errors.saturating_add(1);
-        }
-        if request.code == Some(Code::H12) {
-            minute.timeouts = minute.timeouts.saturating_add(1);
-        }
-        if let Some(service_ms) = request.service_ms {
-            minute.services.add(service_ms);
-        }
+        requests.for_each(|request| minute.request(request));
     }
 
     pub fn memory(&mut self, reading: MemoryReading, now: Duration) {
@@ -138,6 +142,20 @@ fn minute_of(now: Duration) -> u64 {
 }
 
 impl Minute {
+    #[inline]
+    fn request(&mut self, request: &Request<'_>) {
+        self.requests = self.requests.saturating_add(1);
+        if request.status.is_some_and(|status| (500..600).contains(&status)) {
+            self.errors = self.errors.saturating_add(1);
+        }
+        if request.code == Some(Code::H12) {
+            self.timeouts = self.timeouts.saturating_add(1);
+        }
+        if let Some(service_ms) = request.service_ms {
+            self.services.add(service_ms);
+        }
+    }
+
     fn new(index: u64) -> Self {
         Self { index, requests: 0, errors: 0, timeouts: 0, memory: None, services: Histogram::default() }
     }

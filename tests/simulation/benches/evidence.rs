@@ -119,7 +119,7 @@ fn in_all(bencher: Bencher<'_, '_>) {
                 }
             });
             assert_eq!(paths.len() as u64, counts.frames);
-            paths.iter().for_each(|(dyno, request, at)| app.add(dyno, &request, at));
+            paths.iter().for_each(|(dyno, asked, at)| app.count(dyno, &asked, at));
         }
     });
 }

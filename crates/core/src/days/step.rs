@@ -94,15 +94,16 @@ impl MarkKind {
 impl Step {
     /// Adds what a line showed at `at`. `last` is the instance of the dyno's last sample.
     pub fn add(&mut self, seen: &Seen<'_>, last: &mut Option<InstanceId>, at: Timestamp) {
-        let second = at.as_second().rem_euclid(STEP_SECONDS) as u16;
+        // Most lines need it not.
+        let second = || at.as_second().rem_euclid(STEP_SECONDS) as u16;
         match seen {
-            Seen::Error(code) => self.error(*code, second),
+            Seen::Error(code) => self.error(*code, second()),
             Seen::Heard => {}
             Seen::Memory { used, permille } => {
                 let quota = tenths(*used) * 1000 / u64::from((*permille).max(1));
                 self.memory(tenths(*used), quota);
             }
-            Seen::Release(version) => self.mark(MarkKind::Release(version.unwrap_or(0)), second),
+            Seen::Release(version) => self.mark(MarkKind::Release(version.unwrap_or(0)), second()),
             Seen::Request(request) => {
                 self.requests = self.requests.saturating_add(1);
                 if request.status.is_some_and(|status| (500..600).contains(&status)) {
@@ -113,19 +114,19 @@ impl Step {
                     self.service_ms_sum = self.service_ms_sum.saturating_add(service_ms.into());
                 }
                 if let Some(code) = request.code {
-                    self.error(code, second);
+                    self.error(code, second());
                 }
             }
             Seen::Sample { instance, total, quota } => {
                 if last.replace(*instance).is_some_and(|last| last != *instance) {
-                    self.mark(MarkKind::Instance, second);
+                    self.mark(MarkKind::Instance, second());
                 }
                 if self.memory(tenths(*total), tenths(*quota)) && total > quota {
                     self.over = self.over.saturating_add(1);
-                    self.mark_once(MarkKind::Over, second);
+                    self.mark_once(MarkKind::Over, second());
                 }
             }
-            Seen::Sign(sign) => self.sign(*sign, second),
+            Seen::Sign(sign) => self.sign(*sign, second()),
         }
     }
 

@@ -82,10 +82,17 @@ fn in_any_order(msg: &[u8]) -> Option<Request<'_>> {
     })
 }
 
+#[inline(always)]
 fn status(text: &[u8]) -> Option<u16> {
+    if let [hundreds, tens, ones] = text {
+        let [hundreds, tens, ones] = [hundreds, tens, ones].map(|octet| u16::from(octet.wrapping_sub(b'0')));
+        let are_digits = hundreds <= 9 && tens <= 9 && ones <= 9;
+        return are_digits.then_some(hundreds * 100 + tens * 10 + ones);
+    }
     u16::try_from(number(text)?).ok()
 }
 
+#[inline(always)]
 fn service_ms(text: &[u8]) -> Option<u32> {
     number(text.strip_suffix(b"ms")?)
 }
@@ -97,14 +104,20 @@ fn router_code(text: &[u8]) -> Option<Code> {
 }
 
 /// Digits, at most nine: nine nines are below 2^30.
+#[inline(always)]
 fn number(text: &[u8]) -> Option<u32> {
     if !(1..=9).contains(&text.len()) {
         return None;
     }
-    text.iter().try_fold(0, |sum, octet| {
+    let mut sum = 0;
+    for octet in text {
         let digit = octet.wrapping_sub(b'0');
-        (digit <= 9).then(|| sum * 10 + u32::from(digit))
-    })
+        if digit > 9 {
+            return None;
+        }
+        sum = sum * 10 + u32::from(digit);
+    }
+    Some(sum)
 }
 
 #[cfg(test)]

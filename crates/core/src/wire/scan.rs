@@ -4,6 +4,8 @@
 //! line with it took 35 ns, and takes 14 ns with these (`cargo bench --bench parse -- wire`, on a machine
 //! where `floor` takes 43 ns). For long texts, `memchr` is faster.
 
+use crate::hash;
+
 /// Octets that [`spaces`] searches: one per bit of a `u64`. A platform line's header has about 60.
 pub(crate) const BLOCK: usize = u64::BITS as usize;
 
@@ -31,10 +33,21 @@ pub(crate) fn spaces(block: &[u8; BLOCK]) -> impl Iterator<Item = usize> {
 /// The position of the first octet that is one of `wanted`; the end of the text if there is none.
 #[inline]
 pub(crate) fn first<const N: usize>(text: &[u8], wanted: [u8; N]) -> usize {
-    let in_word = |octets: &[u8; WORD]| {
-        let word = u64::from_le_bytes(*octets);
-        wanted.iter().fold(0, |found, octet| found | lowest_match(word, *octet))
-    };
+    first_by(text, move |word| wanted.iter().fold(0, |found, octet| found | lowest_match(word, *octet)))
+}
+
+/// The end of a path's own part: its first `?`, `#` or `;`, or the end of the text.
+#[inline]
+pub(crate) fn path_end(text: &[u8]) -> usize {
+    // `;` and `?` differ in one bit.
+    const { assert!(b';' | 4 == b'?') };
+    first_by(text, |word| lowest_match(word | repeat(4), b'?') | lowest_match(word, b'#'))
+}
+
+/// The position of the first octet in which `find` sets the high bit. It finds none in zeros.
+#[inline(always)]
+fn first_by(text: &[u8], find: impl Fn(u64) -> u64) -> usize {
+    let in_word = |octets: &[u8; WORD]| find(u64::from_le_bytes(*octets));
     let mut rest = text;
     // Two words at a time: half of the branches.
     while let Some((words, behind)) = rest.split_first_chunk::<{ 2 * WORD }>() {
@@ -46,25 +59,31 @@ pub(crate) fn first<const N: usize>(text: &[u8], wanted: [u8; N]) -> usize {
         }
         rest = behind;
     }
-    text.len() - rest.len() + first_of_few(text, rest, wanted)
+    text.len() - rest.len() + first_of_few(text, rest, find)
 }
 
 /// The same in `rest`, the last octets of `text`, of which there are less than sixteen. Apart, because few
 /// searches come so far.
 #[inline(never)]
-fn first_of_few<const N: usize>(text: &[u8], rest: &[u8], wanted: [u8; N]) -> usize {
-    let in_word = |octets: &[u8; WORD]| {
-        let word = u64::from_le_bytes(*octets);
-        let found = wanted.iter().fold(0, |found, octet| found | lowest_match(word, *octet));
-        if found == 0 { None } else { Some(found.trailing_zeros() as usize / 8) }
-    };
-    if let Some(place) = rest.first_chunk().and_then(in_word) {
-        return place;
+fn first_of_few(text: &[u8], rest: &[u8], find: impl Fn(u64) -> u64) -> usize {
+    let place = |found: u64| found.trailing_zeros() as usize / 8;
+    if let Some(octets) = rest.first_chunk() {
+        let found = find(u64::from_le_bytes(*octets));
+        if found != 0 {
+            return place(found);
+        }
     }
-    // The last word of the text overlaps octets of it that are none of them.
     match text.last_chunk() {
-        Some(last) if !rest.is_empty() => in_word(last).map_or(rest.len(), |place| rest.len() + place - WORD),
-        _ => rest.iter().position(|octet| wanted.contains(octet)).unwrap_or(rest.len()),
+        // The last word of the text overlaps octets of it that are none of them.
+        Some(last) => match find(u64::from_le_bytes(*last)) {
+            0 => rest.len(),
+            found => rest.len() + place(found) - WORD,
+        },
+        // Behind its end are zeros.
+        None => match find(hash::word(rest)) {
+            0 => rest.len(),
+            found => place(found),
+        },
     }
 }
 
@@ -105,7 +124,7 @@ const fn repeat(octet: u8) -> u64 {
 mod tests {
     use proptest::prelude::{prop, proptest};
 
-    use super::first;
+    use super::{first, path_end};
 
     proptest! {
         #[test]
@@ -115,6 +134,10 @@ mod tests {
             };
             assert_eq!(first(&text, [b'#']), plainly(b"#"), "{}", text.escape_ascii());
             assert_eq!(first(&text, [b'!', b'"']), plainly(b"!\""), "{}", text.escape_ascii());
+            assert_eq!(path_end(&text), plainly(b"?#;"), "{}", text.escape_ascii());
+            let path: Vec<u8> = text.iter().map(|octet| octet + 0x1a).collect();
+            let place = path.iter().position(|octet| matches!(octet, b'?' | b';')).unwrap_or(path.len());
+            assert_eq!(path_end(&path), place, "{}", path.escape_ascii());
             let rare: Vec<u8> = text.iter().map(|octet| if *octet < b'%' { 0xa3 } else { b'%' }).collect();
             let place = rare.iter().position(|octet| *octet == b'%').unwrap_or(rare.len());
             assert_eq!(first(&rare, [b'%']), place, "{}", rare.escape_ascii());

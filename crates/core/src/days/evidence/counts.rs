@@ -4,11 +4,13 @@
 //! came too late for it. Several records of the same half hour add up.
 
 use std::collections::{BTreeMap, HashMap};
+use std::fmt;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
 use crate::days::evidence::method::Method;
+use crate::days::evidence::segments;
 use crate::days::evidence::templates::{Place, Templates};
 use crate::days::step::STEP_SECONDS;
 use crate::detect::request::Request;
@@ -58,8 +60,11 @@ pub struct AppCounts {
     numbers: Vec<[u8; Method::ALL.len()]>,
     /// The present window; none before the first line.
     window: Option<i64>,
-    /// A hundred at most: see [`Quick`].
-    dynos: HashMap<DynoName, Box<[u32; limits::ENDPOINTS_MAX]>, Quick>,
+    dynos: Vec<OfDyno>,
+    /// Their places. A hundred at most: see [`Quick`].
+    places: HashMap<DynoName, u8, Quick>,
+    /// The place of the last dyno with a number, by the end of that number.
+    last: [u8; LAST],
     /// What came too late: its window, dyno and endpoint.
     late: BTreeMap<(i64, DynoName, u8), u32>,
     done: Vec<WindowCounts>,
@@ -69,12 +74,56 @@ pub struct AppCounts {
     age_in: i64,
 }
 
+/// A request, as far as it is counted.
+#[derive(Clone, Copy)]
+pub struct Asked<'p> {
+    pub(super) method: Method,
+    /// Without its query.
+    pub(super) path: &'p [u8],
+    /// Whether the app knows the path and the method.
+    pub(super) is_known: bool,
+}
+
+// A path never reaches a log.
+impl fmt::Debug for Asked<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Asked").field("method", &self.method).finish_non_exhaustive()
+    }
+}
+
+/// The present window of a dyno.
+#[derive(Clone, Debug)]
+struct OfDyno {
+    name: DynoName,
+    /// By the number of the endpoint.
+    counts: Box<[u32; limits::ENDPOINTS_MAX]>,
+}
+
+/// Numbers of dynos that do not share a place in `last`.
+const LAST: usize = 32;
+
 #[derive(Clone, Copy, Debug)]
 struct Slot {
     place: Place,
     method: Method,
     /// Requests, forgotten slowly.
     requests: u32,
+}
+
+// === impl Asked ===
+
+impl<'p> Asked<'p> {
+    /// What of a request is counted.
+    pub fn of(request: &Request<'p>) -> Self {
+        let path = request.path.unwrap_or_default();
+        let path = &path[..path.len().min(limits::EVIDENCE_PATH_BYTES_MAX)];
+        Self {
+            method: Method::of(request.method.unwrap_or_default()),
+            path: segments::without_query(path),
+            // An answer that the path or the method is unknown.
+            is_known: !matches!(request.status, Some(400 | 404 | 405 | 410)),
+        }
+    }
 }
 
 // === impl AppCounts ===
@@ -87,32 +136,27 @@ impl AppCounts {
 
     /// Counts a request, at the time in its line.
     pub fn add(&mut self, dyno: &DynoName, request: &Request<'_>, at: Timestamp) {
+        self.count(dyno, &Asked::of(request), at);
+    }
+
+    /// Does the same for a request that was put aside.
+    pub fn count(&mut self, dyno: &DynoName, asked: &Asked<'_>, at: Timestamp) {
         let window = window_of(at);
         let present = *self.window.get_or_insert(window);
         if window > present {
             self.close(window);
         }
-        // An answer that the path or the method is unknown.
-        let is_known = !matches!(request.status, Some(400 | 404 | 405 | 410));
-        let path = request.path.unwrap_or_default();
-        let path = &path[..path.len().min(limits::EVIDENCE_PATH_BYTES_MAX)];
-        let place = self.templates.place(path, is_known);
-        let number = self.number(place, Method::of(request.method.unwrap_or_default()));
-        let has_room = self.dynos.len() < limits::EVIDENCE_DYNOS_MAX;
-        let counts = match self.dynos.get_mut(dyno) {
-            Some(counts) => counts,
-            None if has_room => {
-                self.dynos.entry(dyno.clone()).or_insert_with(|| Box::new([0; limits::ENDPOINTS_MAX]))
-            }
-            None => {
-                self.dropped += 1;
-                return;
-            }
+        let place = self.templates.place_without_query(asked.path, asked.is_known);
+        let number = self.number(place, asked.method);
+        let Some(of_dyno) = self.of_dyno(dyno) else {
+            self.dropped += 1;
+            return;
         };
         if window < present {
             return self.add_late(window, dyno, number);
         }
-        counts[usize::from(number)] = counts[usize::from(number)].saturating_add(1);
+        let count = &mut of_dyno.counts[usize::from(number)];
+        *count = count.saturating_add(1);
     }
 
     /// What was passed on since the last time.
@@ -123,11 +167,11 @@ impl AppCounts {
     /// The present window so far; none if nothing was counted in it.
     pub fn present(&self) -> Option<WindowCounts> {
         let mut dynos: Vec<(DynoName, Counts)> = Vec::new();
-        for (dyno, counts) in &self.dynos {
+        for OfDyno { name, counts } in &self.dynos {
             let counts = (0..).zip(counts.iter()).filter(|(_, count)| **count > 0);
             let counts: Counts = counts.map(|(number, count)| (number, *count)).collect();
             if !counts.is_empty() {
-                dynos.push((dyno.clone(), counts));
+                dynos.push((name.clone(), counts));
             }
         }
         dynos.sort_unstable();
@@ -157,8 +201,9 @@ impl AppCounts {
         self.close_late();
         self.done.extend(self.present());
         // Growth is measured from one window to the next, so a dyno with requests keeps its place.
-        self.dynos.retain(|_, counts| counts.iter().any(|count| *count > 0));
-        self.dynos.values_mut().for_each(|counts| counts.fill(0));
+        self.dynos.retain(|of_dyno| of_dyno.counts.iter().any(|count| *count > 0));
+        self.dynos.iter_mut().for_each(|of_dyno| of_dyno.counts.fill(0));
+        self.places = self.dynos.iter().map(|of_dyno| of_dyno.name.clone()).zip(0..).collect();
     }
 
     pub fn dropped(&self) -> u64 {
@@ -175,6 +220,31 @@ impl AppCounts {
         self.templates.bytes()
             + self.slots.capacity() * size_of::<Slot>()
             + self.numbers.capacity() * size_of::<[u8; Method::ALL.len()]>()
+    }
+
+    /// The counts of a dyno; none if there is no room for it.
+    #[inline]
+    fn of_dyno(&mut self, dyno: &DynoName) -> Option<&mut OfDyno> {
+        let last = dyno.index() as usize % LAST;
+        let mut place = usize::from(self.last[last]);
+        if self.dynos.get(place).is_none_or(|of_dyno| of_dyno.name != *dyno) {
+            place = self.find_or_add(dyno)?;
+            self.last[last] = place as u8;
+        }
+        self.dynos.get_mut(place)
+    }
+
+    fn find_or_add(&mut self, dyno: &DynoName) -> Option<usize> {
+        if let Some(place) = self.places.get(dyno) {
+            return Some(usize::from(*place));
+        }
+        let place = self.dynos.len();
+        if place >= limits::EVIDENCE_DYNOS_MAX {
+            return None;
+        }
+        self.places.insert(dyno.clone(), place as u8);
+        self.dynos.push(OfDyno { name: dyno.clone(), counts: Box::new([0; limits::ENDPOINTS_MAX]) });
+        Some(place)
     }
 
     fn add_late(&mut self, window: i64, dyno: &DynoName, number: u8) {

@@ -1,7 +1,8 @@
 //! Which requests make memory grow: counts by endpoint and half hour, and the fit of growth on them.
 //!
 //! - `segments` splits a path, `shape` tells words of routes from varying text, and `templates` learns an
-//!   app's endpoints from its paths; `candidates` has the words that may become part of one.
+//!   app's endpoints from its paths; `words` finds the places of their words, and `candidates` has the words
+//!   that may become part of one.
 //! - `paths` puts a batch's paths aside; `counts` counts an app's requests as they come, `pack` makes half an
 //!   hour of them small, and `ledger` holds those of days.
 //! - `growth_rows` has the growth of the floors of memory beside the requests in between, `fit` explains it,
@@ -22,3 +23,4 @@ mod segments;
 pub mod shape;
 pub mod suspects;
 pub mod templates;
+mod words;

@@ -4,11 +4,10 @@ use std::fmt;
 
 use jiff::Timestamp;
 
+use crate::days::evidence::counts::Asked;
 use crate::days::evidence::method::Method;
 use crate::detect::request::Request;
-use crate::ident::{DynoName, DynoRef};
-use crate::limits;
-use crate::wire::scan;
+use crate::ident::DynoName;
 
 /// Requests with their paths. Nothing else has a path, and this is dropped once it is counted.
 #[derive(Default)]
@@ -24,9 +23,9 @@ struct PathRequest {
     at: Timestamp,
     /// Its number in the batch.
     dyno: u32,
-    status: Option<u16>,
     path_bytes: u16,
     method: Method,
+    is_known: bool,
 }
 
 // Paths never reach a log.
@@ -45,18 +44,10 @@ impl Paths {
 
     /// Adds a request of a dyno with this number in its batch, at the time in its line.
     pub fn add(&mut self, (number, dyno): (u32, &DynoName), request: &Request<'_>, at: Timestamp) {
-        let path = request.path.unwrap_or_default();
-        let path = &path[..path.len().min(limits::EVIDENCE_PATH_BYTES_MAX)];
         // The query is not even put aside.
-        let path = &path[..scan::first(path, [b'?'])];
+        let Asked { method, path, is_known } = Asked::of(request);
         self.text.extend_from_slice(path);
-        self.requests.push(PathRequest {
-            at,
-            dyno: number,
-            status: request.status,
-            path_bytes: path.len() as u16,
-            method: Method::of(request.method.unwrap_or_default()),
-        });
+        self.requests.push(PathRequest { at, dyno: number, path_bytes: path.len() as u16, method, is_known });
         let place = number as usize;
         if self.dynos.len() <= place {
             self.dynos.resize(place + 1, None);
@@ -82,22 +73,14 @@ impl Paths {
     }
 
     /// The requests, each with its dyno and its time.
-    pub fn iter(&self) -> impl Iterator<Item = (&DynoName, Request<'_>, Timestamp)> {
+    pub fn iter(&self) -> impl Iterator<Item = (&DynoName, Asked<'_>, Timestamp)> {
         let mut text = &*self.text;
         self.requests.iter().filter_map(move |of| {
-            let (path, rest) = text.split_at(of.path_bytes.into());
+            let PathRequest { at, dyno, path_bytes, method, is_known } = *of;
+            let (path, rest) = text.split_at(path_bytes.into());
             text = rest;
-            let name = self.dynos.get(of.dyno as usize)?.as_ref()?;
-            let dyno = DynoRef { process_type: name.process_type().as_str(), index: name.index() };
-            let request = Request {
-                dyno,
-                method: Some(of.method.word().as_bytes()),
-                path: Some(path),
-                status: of.status,
-                service_ms: None,
-                code: None,
-            };
-            Some((name, request, of.at))
+            let name = self.dynos.get(dyno as usize)?.as_ref()?;
+            Some((name, Asked { method, path, is_known }, at))
         })
     }
 }
@@ -110,6 +93,7 @@ mod tests {
     use jiff::Timestamp;
 
     use super::Paths;
+    use crate::days::evidence::method::Method;
     use crate::detect::request::Request;
     use crate::ident::{DynoName, DynoRef};
     use crate::limits;
@@ -128,13 +112,12 @@ mod tests {
             paths.add((3, &web), &request, Timestamp::UNIX_EPOCH);
         }
         assert_eq!(paths.dynos.len(), 4);
-        let read: Vec<(&[u8], usize)> = paths
-            .iter()
-            .map(|(_, request, _)| (request.method.expect("a method"), request.path.expect("a path").len()))
-            .collect();
+        let read: Vec<(Method, usize)> =
+            paths.iter().map(|(_, asked, _)| (asked.method, asked.path.len())).collect();
         let most = limits::EVIDENCE_PATH_BYTES_MAX;
-        assert_eq!(read, [(&b"GET"[..], 2), (b"OTHER", 0), (b"POST", 4), (b"OTHER", most)]);
-        assert!(paths.iter().all(|(dyno, request, _)| *dyno == web && request.status == Some(201)));
+        assert_eq!(read, [(Method::Get, 2), (Method::Other, 0), (Method::Post, 4), (Method::Other, most)]);
+        assert!(paths.iter().all(|(dyno, asked, _)| *dyno == web && asked.is_known));
+        assert!(!format!("{:?}", paths.iter().next()).contains("/a"));
         assert_eq!((paths.len(), paths.is_empty(), Paths::default().is_empty()), (4, false, true));
         assert!(paths.bytes() > most && paths.bytes() < most + 500, "{}", paths.bytes());
         assert!(!format!("{paths:?}").contains("secret"));

@@ -14,22 +14,27 @@ pub(super) struct Segments<'p> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Segment<'p> {
     pub(super) text: &'p [u8],
+    /// Texts with equal hashes are compared.
     pub(super) hash: u32,
     /// Its first octets, with zeros behind its end.
-    first: u64,
+    pub(super) first: u64,
 }
 
 /// The segments of `path`.
-#[inline]
 pub(super) fn segments(path: &[u8]) -> Segments<'_> {
-    Segments { rest: &path[..scan::first(path, [b'?', b'#', b';'])] }
+    of_bare(without_query(path))
 }
 
-/// The hash of a text, as in its segment. Texts with equal hashes are compared.
-pub(super) fn hash_of(text: &[u8]) -> u32 {
-    let mut mix = Mix::default();
-    text.chunks(WORD).for_each(|octets| mix.add(hash::word(octets)));
-    finish(mix, text.len())
+/// The segments of a path without a query.
+#[inline(always)]
+pub(super) fn of_bare(path: &[u8]) -> Segments<'_> {
+    Segments { rest: path }
+}
+
+/// A path without its query, its fragment and its parameters.
+#[inline]
+pub(super) fn without_query(path: &[u8]) -> &[u8] {
+    &path[..scan::path_end(path)]
 }
 
 const WORD: usize = size_of::<u64>();
@@ -132,13 +137,21 @@ const HIGHS: u64 = u64::from_ne_bytes([0x80; WORD]);
 mod tests {
     use proptest::prelude::{Strategy, any, prop, prop_oneof, proptest};
 
-    use super::{Segment, hash_of, segments};
+    use super::{Segment, WORD, finish, segments};
     use crate::days::evidence::shape::Shape;
+    use crate::hash::{self, Mix};
 
     /// The texts of the segments, found octet by octet.
     fn plainly(path: &[u8]) -> Vec<&[u8]> {
         let end = path.iter().position(|octet| matches!(octet, b'?' | b'#' | b';')).unwrap_or(path.len());
         path[..end].split(|octet| *octet == b'/').filter(|segment| !segment.is_empty()).collect()
+    }
+
+    /// The hash of a text, as in its segment.
+    fn hash_of(text: &[u8]) -> u32 {
+        let mut mix = Mix::default();
+        text.chunks(WORD).for_each(|octets| mix.add(hash::word(octets)));
+        finish(mix, text.len())
     }
 
     #[track_caller]

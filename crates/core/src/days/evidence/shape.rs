@@ -55,8 +55,12 @@ impl Shape {
         if segment.len() > limits::TEMPLATE_WORD_BYTES_MAX {
             return Self::Token;
         }
-        let digits = segment.iter().filter(|octet| octet.is_ascii_digit()).count();
-        if digits == 0 {
+        if let Some(is_spoken) = small_letters(segment) {
+            return if is_spoken { Self::Word } else { Self::Token };
+        }
+        // Without a branch, so that the compiler compares sixteen octets at a time.
+        let has_digit = segment.iter().fold(false, |found, octet| found | octet.is_ascii_digit());
+        if !has_digit {
             return if is_word(segment) { Self::Word } else { unworded(segment) };
         }
         let bare = stem(segment);
@@ -121,12 +125,50 @@ fn is_word(segment: &[u8]) -> bool {
 
 /// Letters in a usual case, and at most two digits behind them, such as `v2` or `oauth2`.
 fn is_part(part: &[u8]) -> bool {
+    if let (Some(is_spoken), false) = (small_letters(part), part.is_empty()) {
+        return is_spoken;
+    }
     let letters = part.iter().take_while(|octet| octet.is_ascii_alphabetic()).count();
     let digits = &part[letters..];
     let has_few_digits =
         digits.is_empty() || (digits.len() <= 2 && letters <= 6 && digits.iter().all(u8::is_ascii_digit));
     (1..=PART_LETTERS_MAX).contains(&letters) && has_few_digits && is_spoken(&part[..letters])
 }
+
+/// Whether small letters look like a word, as [`is_spoken`] says; none for any other text, and for a longer
+/// one.
+fn small_letters(text: &[u8]) -> Option<bool> {
+    if text.len() > PART_LETTERS_MAX {
+        return None;
+    }
+    let mut kinds = 0_u32;
+    for octet in text {
+        let kind = KINDS[usize::from(*octet)];
+        if kind == 0 {
+            return None;
+        }
+        kinds = kinds << 2 | u32::from(kind);
+    }
+    let consonants = kinds & CONSONANTS;
+    let two = consonants & consonants << 2;
+    let four = two & two << 4;
+    let six = four & two << 8;
+    Some(six == 0)
+}
+
+/// The high bits of kinds that are side by side.
+const CONSONANTS: u32 = 0xaaaa_aaaa;
+
+/// 1 for a small vowel, 2 for a small consonant, 0 for any other octet.
+static KINDS: [u8; 256] = {
+    let (mut kinds, mut letter) = ([0; 256], b'a');
+    while letter <= b'z' {
+        kinds[letter as usize] =
+            if matches!(letter, b'a' | b'e' | b'i' | b'o' | b'u' | b'y') { 1 } else { 2 };
+        letter += 1;
+    }
+    kinds
+};
 
 /// Whether letters look like a word: no long row of consonants, and upper case only where words begin.
 fn is_spoken(letters: &[u8]) -> bool {

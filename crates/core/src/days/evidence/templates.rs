@@ -4,12 +4,10 @@
 //! surely has enough requests; until then it is one of many, and only a hash of it is kept. So names that
 //! strangers try, and people's names, take no place, and nothing that was seen a few times is ever shown.
 
-use std::collections::HashMap;
-
 use crate::days::evidence::candidates::Candidates;
-use crate::days::evidence::segments::{Segment as Text, hash_of, segments};
+use crate::days::evidence::segments::{self, Segment as Text};
 use crate::days::evidence::shape::Shape;
-use crate::hash::Quick;
+use crate::days::evidence::words::{Word, Words};
 use crate::limits;
 
 /// A place in the tree. It stays valid until [`Templates::age`].
@@ -20,8 +18,7 @@ pub struct Place(u16);
 pub struct Templates {
     /// The root comes first. A free place has no parent.
     nodes: Vec<Node>,
-    /// Words with a place of their own, by [`word_key`]. A few hundred entries at most: see [`Quick`].
-    words: HashMap<u64, u16, Quick>,
+    words: Words,
 }
 
 #[derive(Clone, Debug)]
@@ -52,19 +49,14 @@ struct Varying {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Segment {
     Root,
-    Word(Box<[u8]>),
+    Word(Word),
     Varying(Shape),
 }
 
 impl Default for Templates {
     fn default() -> Self {
-        Self { nodes: vec![Node::new(None, Segment::Root)], words: HashMap::default() }
+        Self { nodes: vec![Node::new(None, Segment::Root)], words: Words::default() }
     }
-}
-
-/// The key of a word below a place.
-fn word_key(at: u16, hash: u32) -> u64 {
-    u64::from(at) << 32 | u64::from(hash)
 }
 
 // === impl Place ===
@@ -82,8 +74,13 @@ impl Templates {
     /// The place of a request, which it learns from. The words of a path that the app does not know
     /// (`is_known` is false) get no places.
     pub fn place(&mut self, path: &[u8], is_known: bool) -> Place {
+        self.place_without_query(segments::without_query(path), is_known)
+    }
+
+    /// Does the same for a path that has no query.
+    pub(super) fn place_without_query(&mut self, path: &[u8], is_known: bool) -> Place {
         let mut at = 0;
-        let mut segments = segments(path);
+        let mut segments = segments::of_bare(path);
         let mut depth = 0;
         self.nodes[0].requests = self.nodes[0].requests.saturating_add(1);
         while let Some(segment) = segments.next() {
@@ -111,7 +108,9 @@ impl Templates {
         while let Some(node) = self.nodes.get(usize::from(at)) {
             match &node.segment {
                 Segment::Root => break,
-                Segment::Word(word) => segments.push(str::from_utf8(word).unwrap_or(Shape::Name.word())),
+                Segment::Word(word) => {
+                    segments.push(str::from_utf8(&word.text).unwrap_or(Shape::Name.word()));
+                }
                 Segment::Varying(shape) => segments.push(shape.word()),
             }
             let Some(parent) = node.parent else { break };
@@ -131,7 +130,7 @@ impl Templates {
             return;
         }
         let mut at = 0;
-        for segment in segments(template.as_bytes()) {
+        for segment in segments::segments(template.as_bytes()) {
             let shape = str::from_utf8(segment.text).ok().and_then(Shape::of_word);
             let child = match shape {
                 Some(shape) => self.varying_place(at, shape),
@@ -163,6 +162,13 @@ impl Templates {
             self.remove(least as u16);
             live -= 1;
         }
+        // Nothing is removed from the table itself, which would cut a search short.
+        self.words = Words::default();
+        for (place, node) in (0..).zip(&self.nodes) {
+            if let (Segment::Word(word), Some(parent)) = (&node.segment, node.parent) {
+                self.words.insert(parent, word.hash, place);
+            }
+        }
     }
 
     /// Whether a place is still taken.
@@ -178,12 +184,10 @@ impl Templates {
     /// Bytes that it takes, about.
     pub fn bytes(&self) -> usize {
         let own = |node: &Node| {
-            let word = if let Segment::Word(word) = &node.segment { word.len() } else { 0 };
+            let word = if let Segment::Word(word) = &node.segment { word.text.len() } else { 0 };
             size_of::<Node>() + word + node.candidates.bytes()
         };
-        // A table has up to twice the room, and a byte a place.
-        let words = self.words.capacity() * 2 * (size_of::<(u64, u16)>() + 1);
-        self.nodes.iter().map(own).sum::<usize>() + words
+        self.nodes.iter().map(own).sum::<usize>() + Words::bytes()
     }
 
     /// The next place; none if there is no room for it.
@@ -212,11 +216,12 @@ impl Templates {
         self.varying(at, Shape::Name, is_known)
     }
 
+    #[inline(always)]
     fn word(&self, at: u16, word: &Text<'_>) -> Option<u16> {
-        let child = *self.words.get(&word_key(at, word.hash))?;
-        // Another word may have the same hash.
-        matches!(&self.nodes[usize::from(child)].segment, Segment::Word(known) if **known == *word.text)
-            .then_some(child)
+        self.words.search(at, word.hash).find(|child| {
+            let node = &self.nodes[usize::from(*child)];
+            matches!(&node.segment, Segment::Word(known) if known.is(word)) && node.parent == Some(at)
+        })
     }
 
     /// The place of a varying segment, which it gets after a few requests.
@@ -246,12 +251,17 @@ impl Templates {
     }
 
     fn add_word(&mut self, at: u16, word: &Text<'_>) -> Option<u16> {
-        let key = word_key(at, word.hash);
-        if self.words.contains_key(&key) {
+        let hash = word.hash;
+        // Another word has the same hash.
+        let is_taken = |child: u16| {
+            let node = &self.nodes[usize::from(child)];
+            matches!(&node.segment, Segment::Word(known) if known.hash == hash) && node.parent == Some(at)
+        };
+        if self.words.search(at, hash).any(is_taken) {
             return None;
         }
-        let child = self.add(at, Segment::Word(word.text.into()))?;
-        self.words.insert(key, child);
+        let child = self.add(at, Segment::Word(Word::new(word)))?;
+        self.words.insert(at, hash, child);
         Some(child)
     }
 
@@ -277,9 +287,6 @@ impl Templates {
     fn remove(&mut self, place: u16) {
         let node = std::mem::replace(&mut self.nodes[usize::from(place)], Node::new(None, Segment::Root));
         let Some(parent) = node.parent else { return };
-        if let Segment::Word(word) = &node.segment {
-            self.words.remove(&word_key(parent, hash_of(word)));
-        }
         let parent = &mut self.nodes[usize::from(parent)];
         parent.children -= 1;
         parent
