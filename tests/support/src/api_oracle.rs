@@ -105,8 +105,9 @@ fn check_the_rest(body: &[u8], value: Option<&Json>, exact: impl Fn(bool) -> boo
     let red = readable(api::are_apps_red(body));
     let systems = value.and_then(|value| only(value, "status"));
     let named = list(systems.as_ref(), |item| {
-        let state = only(item, "status")?;
-        Some(only(item, "system")?.text()? == "Apps" && state.text()? == "red")
+        let (system, state) = (only(item, "system")?, only(item, "status")?);
+        let (system, state) = (system.text()?, state.text()?);
+        Some(system == "Apps" && state == "red")
     });
     let expect = named.map(|all| all.contains(&true));
     assert!(exact(red == expect), "{red:?} is not {expect:?}");
