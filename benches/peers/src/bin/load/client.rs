@@ -17,6 +17,12 @@ use tokio::time::Instant;
 const BASIC: &str = "ZHJhaW46ZHJhaW4tc2VjcmV0";
 pub const DRAIN_PASSWORD: &str = "drain-secret";
 
+/// The token of an app's drain.
+pub fn drain_token(app: &str) -> String {
+    let number = app.bytes().fold(0_u64, |sum, octet| (sum * 257 + u64::from(octet)) % (1 << 48));
+    format!("d.68bc07b8-b306-4fa6-985f-{number:012x}")
+}
+
 /// The bodies to send in turn, and their numbers of frames.
 pub struct Batches {
     pub bodies: Vec<Vec<u8>>,
@@ -106,6 +112,7 @@ pub struct Sender {
     stream: TcpStream,
     address: SocketAddr,
     app: String,
+    token: String,
     head: Vec<u8>,
 }
 
@@ -116,7 +123,7 @@ impl Sender {
     pub async fn connect(address: SocketAddr, app: &str) -> anyhow::Result<Self> {
         let stream = TcpStream::connect(address).await.context("no connection")?;
         stream.set_nodelay(true)?;
-        Ok(Self { stream, address, app: app.to_owned(), head: Vec::new() })
+        Ok(Self { stream, address, app: app.to_owned(), token: drain_token(app), head: Vec::new() })
     }
 
     /// Sends one batch and waits for its 204.
@@ -128,10 +135,11 @@ impl Sender {
             "POST /logs/{app} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Basic {BASIC}\r\n\
              Content-Type: application/logplex-1\r\nLogplex-Msg-Count: {frames}\r\n\
              Logplex-Frame-Id: 5f0c1d2e-7a3b-4c4d-9e5f-{frame:012x}\r\n\
-             Logplex-Drain-Token: d.68bc07b8-b306-4fa6-985f-48f8a45912c3\r\n\
+             Logplex-Drain-Token: {token}\r\n\
              User-Agent: Logplex/v72\r\nContent-Length: {length}\r\n\r\n",
             app = self.app,
             host = self.address,
+            token = self.token,
             length = body.len(),
         )?;
         let mut pieces = [IoSlice::new(&self.head), IoSlice::new(body)];

@@ -17,6 +17,8 @@ use hyper_util::rt::TokioIo;
 use jiff::Timestamp;
 use tokio::net::TcpListener;
 
+use crate::client::{DRAIN_PASSWORD, drain_token};
+
 /// The API, and the restarts requested from it.
 #[derive(Clone)]
 pub struct Platform {
@@ -61,7 +63,11 @@ impl Platform {
 
     fn answer(&self, request: &Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
         let came = Instant::now();
-        let path: Vec<&str> = request.uri().path().trim_matches('/').split('/').collect();
+        let mut path: Vec<&str> = request.uri().path().trim_matches('/').split('/').collect();
+        // The daemon knows an app by its id.
+        if let Some(app) = path.get_mut(1) {
+            *app = app.strip_prefix("id-of-").unwrap_or(app);
+        }
         let (status, body) = match (request.method(), &path[..]) {
             (&Method::GET, ["apps", app]) => (StatusCode::OK, self.app(app).into()),
             (&Method::GET, ["apps", app, "dynos"]) => (StatusCode::OK, self.list(app)),
@@ -71,6 +77,7 @@ impl Platform {
                 self.write_list(app);
                 (StatusCode::ACCEPTED, Bytes::from_static(b"{}"))
             }
+            (&Method::GET, ["apps", app, "log-drains"]) => (StatusCode::OK, drains(app).into()),
             (&Method::GET, ["apps", _, _]) => (StatusCode::OK, Bytes::from_static(b"[]")),
             (&Method::GET, ["account", "rate-limits"]) => {
                 (StatusCode::OK, Bytes::from_static(br#"{"remaining":4500}"#))
@@ -116,6 +123,14 @@ impl Platform {
             r#"{{"id":"{app}-{dyno}-{life}","name":"{dyno}","type":"web","state":"up","size":"standard-1X","command":"serve","created_at":"{born}","updated_at":"{born}","release":{{"id":"release","version":7}},"app":{{"id":"id-of-{app}","name":"{app}"}}}}"#
         )
     }
+}
+
+/// The one drain of an app, which leads to the daemon.
+fn drains(app: &str) -> String {
+    let token = drain_token(app);
+    format!(
+        r#"[{{"id":"drain-of-{app}","token":"{token}","url":"https://drain:{DRAIN_PASSWORD}@127.0.0.1/logs/{app}","addon":null}}]"#
+    )
 }
 
 fn born(at: Timestamp) -> String {
