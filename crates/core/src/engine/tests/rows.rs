@@ -339,6 +339,29 @@ fn a_restart_that_is_judged_in_the_next_process_goes_on_with_its_row() {
     }
 }
 
+/// Found by killing the daemon: the look that shows that there is no preboot came with the next restart, and
+/// the last one was never judged.
+#[test]
+fn a_restart_is_judged_before_the_next_one_of_a_new_process() {
+    let mut plan = generous();
+    plan.policy.cooldown = mins(1);
+    plan.policy.min_uptime = mins(1);
+    let mut bench = Bench::new(plan, 1);
+    let wall = bench.now.wall;
+    let last = RestoredRestart {
+        accepted_at: earlier(wall, secs(150)),
+        back_at: Some(earlier(wall, secs(140))),
+        ..restored(wall, 0, Usefulness::Unknown)
+    };
+    let restarts = vec![restored(wall, 30, Usefulness::Useless), last];
+    bench.input(Input::Restore(RestoredState { restarts, ..RestoredState::default() }));
+    // Two in a row: four times the cool-down, from the acceptance.
+    errs_for(&mut bench, "web.1", mins(1));
+    assert_eq!((bench.deletes.len(), times(&bench, "web.1 no_help")), (0, 1), "{:#?}", bench.timeline);
+    errs_for(&mut bench, "web.1", mins(1));
+    assert_eq!(bench.deletes.len(), 1, "{:#?}", bench.timeline);
+}
+
 /// Found by the simulation: a release came between the restart and the stop, and the next process gave the
 /// dyno up for what the release before it had done.
 #[test]
