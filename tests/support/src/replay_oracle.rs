@@ -238,6 +238,8 @@ fn check_written_again(item: &Read) {
     let Ok(Entry { system: None, at: Some(at), app, procid, msg }) = &item.line else { return };
     // Content that a frame may hold and a text line may not.
     let is_text = !msg.iter().any(|octet| matches!(octet, b'\n' | b'\r' | 0x1b))
+        // A text line's hard spaces come from the page that it was copied from.
+        && !msg.windows(2).any(|octets| octets == "\u{a0}".as_bytes())
         && !app.iter().any(|octet| b"[\n\x1b".contains(octet))
         && !procid.iter().any(|octet| b"]\n\x1b".contains(octet))
         && (1970..9999).contains(&jiff::tz::Offset::UTC.to_datetime(*at).year());
