@@ -16,6 +16,7 @@ use crate::store::rows::{
     DecisionRow, WriteContext, attempt, attempt_number, did_not_help, micros, span_micros, timestamp,
 };
 use dynowarden_core::api::{ClaimRefusal, DynoInfo};
+use dynowarden_core::engine::UselessRestart;
 use dynowarden_core::ident::{AppId, DynoName};
 use dynowarden_core::limits;
 use dynowarden_core::policy::verdict::{Bounds, History, Refusal, earliest, verdict};
@@ -32,8 +33,8 @@ pub struct ClaimRequest {
     pub is_forced: bool,
     /// Dynos of the type that are out for so long that they no longer count as out.
     pub broken: Vec<DynoName>,
-    /// How soon the error was back after the last restart, if that did not help; written with the claim.
-    pub useless_after: Option<Duration>,
+    /// The last restart, if that did not help; written with the claim.
+    pub useless: Option<UselessRestart>,
     /// The decision to restart, written with the claim; none if it is on record already.
     pub decision: Option<Box<Decision>>,
     /// The part of the app's policy that claims depend on.
@@ -104,8 +105,10 @@ pub(super) async fn claim(
     if let Some(refusal) = judged.refusal {
         return Ok(Err(refusal));
     }
-    if let Some(after) = request.useless_after {
-        did_not_help(app, &dyno, after).execute(&mut *to).await?;
+    if let Some(UselessRestart { accepted_at, after }) = request.useless {
+        // Not one that a replica made since: that is at least a cool-down later.
+        let latest = micros(accepted_at).saturating_add(db_time.ahead).saturating_add(span_micros(SLACK));
+        did_not_help(app, &dyno, after, latest).execute(&mut *to).await?;
     }
     sqlx::query(CLAIM)
         .bind(attempt(claimant.holder, request.attempt_id))
@@ -130,6 +133,9 @@ pub(super) async fn claim(
     }
     Ok(Ok(()))
 }
+
+/// How far two readings of a clock may be apart that is set a little now and then.
+const SLACK: Duration = Duration::from_secs(2);
 
 /// Keeps others from judging the same process type until the transaction ends. SQLite has one writer, so
 /// there the transaction is the lock.
@@ -427,7 +433,7 @@ mod tests {
             },
             is_forced,
             broken: Vec::new(),
-            useless_after: None,
+            useless: None,
             decision: None,
             bounds: Bounds {
                 boot_timeout: Duration::from_secs(180),

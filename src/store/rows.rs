@@ -262,19 +262,21 @@ const BACK: &str = "\
 const NOT_BACK: &str = "\
     UPDATE dynowarden_restarts SET result = $3, text = $4 WHERE holder = $1 AND attempt_number = $2";
 
-/// The last accepted restart of a dyno did not help: the error was back after that time.
-pub(super) fn did_not_help(app: &str, dyno: &str, after: Duration) -> Statement {
+/// The last accepted restart of a dyno did not help, if it was accepted by `latest`: the error was back after
+/// that time.
+pub(super) fn did_not_help(app: &str, dyno: &str, after: Duration, latest: i64) -> Statement {
     let result = RestartResult::NoHelp { after };
     sqlx::query(NO_HELP)
         .bind(app.to_owned())
         .bind(dyno.to_owned())
         .bind(result.label())
         .bind(clean(result.to_string()))
+        .bind(latest)
 }
 
 const NO_HELP: &str = "\
     UPDATE dynowarden_restarts SET result = $3, text = $4 \
-    WHERE app = $1 AND dyno = $2 AND accepted_at = \
+    WHERE app = $1 AND dyno = $2 AND accepted_at <= $5 AND accepted_at = \
         (SELECT MAX(accepted_at) FROM dynowarden_restarts WHERE app = $1 AND dyno = $2)";
 
 const OVER: &str = "\
@@ -301,7 +303,7 @@ async fn write_outcome(
         }
         RestartResult::NotBack { .. } | RestartResult::DownAgain { .. } => set(NOT_BACK),
         // The process that learns it need not be the one that restarted the dyno.
-        RestartResult::NoHelp { after } => did_not_help(app.as_str(), &dyno.to_string(), *after),
+        RestartResult::NoHelp { after } => did_not_help(app.as_str(), &dyno.to_string(), *after, i64::MAX),
         RestartResult::Gone
         | RestartResult::Ignored { .. }
         | RestartResult::Refused(_)

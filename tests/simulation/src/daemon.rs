@@ -328,9 +328,9 @@ impl Simulation {
                 self.figures.did("orders_decisions", decisions.len() as u64);
                 Ok(())
             }
-            Effect::Claim { attempt_id, app, seen, is_forced, useless_after, decision, .. } => {
+            Effect::Claim { attempt_id, app, seen, is_forced, useless, decision, .. } => {
                 let rule = decision.map(|decision| decision.rule);
-                self.claim((attempt_id, app), (seen, is_forced), rule, useless_after.is_some())
+                self.claim((attempt_id, app), (seen, is_forced), rule, useless.is_some())
             }
             Effect::Delete { attempt_id, app, dyno } => {
                 let app = app.0 as usize;

@@ -13,9 +13,9 @@ use dynowarden::store::{JudgingClock, Store, StoreOptions};
 use dynowarden_core::api::{ClaimRefusal, DynoInfo};
 use dynowarden_core::codes::Code;
 use dynowarden_core::days::verdict::Verdict;
-use dynowarden_core::engine::RuleHit;
 use dynowarden_core::engine::restore::{PendingCause, PendingRestart, RestoredGiveUp, RestoredState};
 use dynowarden_core::engine::status::PauseStatus;
+use dynowarden_core::engine::{RuleHit, UselessRestart};
 use dynowarden_core::event::{DynoState, Megabytes};
 use dynowarden_core::ident::{AppId, DynoName};
 use dynowarden_core::limits;
@@ -125,7 +125,7 @@ pub fn request(attempt_id: u64, name: &str, generation: u64) -> ClaimRequest {
         seen: seen(name, generation),
         is_forced: false,
         broken: Vec::new(),
-        useless_after: None,
+        useless: None,
         decision: None,
         bounds: bounds(),
     }
@@ -668,13 +668,19 @@ pub async fn a_claim_keeps_that_the_last_restart_did_not_help(test_store: TestSt
     store.write(&back(at(9), "web.1", 1), at(9));
     assert!(store.flush(Duration::from_secs(10)).await, "the record is written");
     let after = Duration::from_secs(20);
-    let again = ClaimRequest { useless_after: Some(after), ..request(2, "web.1", 1) };
+    let by = |accepted_at| UselessRestart { accepted_at, after };
+    let again = ClaimRequest { useless: Some(by(at(1))), ..request(2, "web.1", 1) };
     refused(&store, &again, at(10)).await;
     let found = async |store: &Store| {
         let past = store.past(Duration::from_secs(7200), at(1300)).await.expect("a past");
         past.restarts.iter().map(|it| it.usefulness).collect::<Vec<_>>()
     };
     assert_eq!(found(&store).await, [Usefulness::Unknown]);
+    // A replica has restarted it since.
+    let older = ClaimRequest { useless: Some(by(earlier(at(1), Duration::from_secs(900)))), ..again.clone() };
+    store.claim(&older, at(1300)).await.expect("a claim");
+    assert_eq!(found(&store).await, [Usefulness::Unknown]);
+    // The same attempt again, as after a claim without an answer.
     store.claim(&again, at(1300)).await.expect("a claim");
     store.close().await;
     let store = test_store.open().await;

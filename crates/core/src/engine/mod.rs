@@ -238,6 +238,15 @@ pub enum Input {
     Wake,
 }
 
+/// A restart that this process found not to help.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UselessRestart {
+    /// By the wall clock. A replica may have restarted the dyno since.
+    pub accepted_at: Timestamp,
+    /// How soon the error was back.
+    pub after: Duration,
+}
+
 /// Every kind of work that the engine can ask for.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Effect {
@@ -256,10 +265,10 @@ pub enum Effect {
         is_forced: bool,
         /// Dynos of the type that are out for so long that they no longer count as out.
         broken: Vec<DynoName>,
-        /// How soon the error was back after the dyno's last restart, if that did not help. It is recorded
-        /// before, and written with the claim once more: without it, the process after a kill would begin
-        /// another row of restarts that do not help.
-        useless_after: Option<Duration>,
+        /// The dyno's last restart, if that did not help. It is recorded before, and written with the claim
+        /// once more: without it, the process after a kill would begin another row of restarts that do not
+        /// help.
+        useless: Option<UselessRestart>,
         /// The decision to restart, written with the claim, so that no restart lacks its reason. It is on
         /// record once it comes as [`Effect::Record`]; returning the claim also withdraws it. None if it is
         /// on record already.

@@ -13,7 +13,7 @@ use crate::engine::dyno::{DynoKey, Refused};
 use crate::engine::formation::Inspection;
 use crate::engine::judge::{self, Assessment};
 use crate::engine::quota::{CALLS_OF_A_RESTART, CALLS_OF_AN_INSPECTION, Purpose};
-use crate::engine::{Effect, Engine};
+use crate::engine::{Effect, Engine, UselessRestart};
 use crate::event::DynoState;
 use crate::ident::{AppId, DynoName};
 use crate::limits;
@@ -280,17 +280,11 @@ impl Engine {
         let (attempt_id, is_forced) = (attempt.request.id, attempt.request.cause.is_forced());
         let decision = attempt.draft.clone();
         let last = self.dyno_mut(key).restarts.last.as_ref();
-        let useless_after = last.and_then(|last| last.useless_after);
-        let app = key.app;
-        self.effects.push(Effect::Claim {
-            attempt_id,
-            app,
-            seen,
-            is_forced,
-            broken,
-            useless_after,
-            decision,
+        let useless = last.and_then(|last| {
+            Some(UselessRestart { accepted_at: last.accepted_at, after: last.useless_after? })
         });
+        let app = key.app;
+        self.effects.push(Effect::Claim { attempt_id, app, seen, is_forced, broken, useless, decision });
         self.put(key, attempt);
     }
 
