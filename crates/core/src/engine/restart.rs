@@ -192,13 +192,10 @@ impl Engine {
     /// Judges by the API's answer, and continues with the claim.
     fn judge_view(&mut self, key: DynoKey, mut attempt: Inspecting, view: &FormationInfo) {
         self.report_api_recovered(key.app);
-        let knew_preboot = self.app(key.app).has_preboot.is_some();
         self.app_mut(key.app).preboot_shown(view.preboot);
         self.note_states(key.app, view);
         self.show(key, view.dyno.as_ref());
-        if !knew_preboot {
-            self.judge_by_use_again(key);
-        }
+        self.judge_by_use_again(key);
         attempt.request.failed_inspections = 0;
         // Lines that arrived since the API was asked may have changed the facts.
         if let Err(hold) = self.judge(key, &attempt.request.cause) {

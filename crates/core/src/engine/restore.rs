@@ -150,6 +150,7 @@ impl Engine {
         let cause = match pending.cause {
             PendingCause::Manual { forced } => Cause::Manual { forced, by: None },
             PendingCause::Rule { rule, code, lines, error_at } => {
+                self.judge_by_use(key, &rule, (error_at, error_at));
                 Cause::Rule { rule, code, lines, error_at, heard_at: self.now.mono }
             }
         };

@@ -102,8 +102,8 @@ impl Engine {
     }
 
     /// Judges by the errors that were heard before the API said whether there is preboot, as after each
-    /// start of the daemon. Without this, the look for the next restart would come before the judgement of
-    /// the last one.
+    /// start of the daemon. A look at any dyno of the app may have said it. Without this, the next restart
+    /// would come before the judgement of the last one.
     pub(super) fn judge_by_use_again(&mut self, key: DynoKey) {
         let Some(last) = self.dynos.get(&key).and_then(|dyno| dyno.restarts.last.as_ref()) else { return };
         if let (Some(rule), Some(run)) = (last.judged_by.clone(), last.errors) {

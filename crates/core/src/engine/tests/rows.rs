@@ -1,13 +1,16 @@
 //! Rows of restarts that did not help, and what earlier processes and wrong clocks leave behind.
 
 use std::num::NonZeroU32;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
 use super::{APP, Bench, Fault, dyno, mins, plan, secs};
 use crate::codes::Code;
 use crate::engine::Input;
-use crate::engine::restore::{OpenClaim, RestoredGiveUp, RestoredPause, RestoredRestart, RestoredState};
+use crate::engine::restore::{
+    OpenClaim, PendingCause, PendingRestart, RestoredGiveUp, RestoredPause, RestoredRestart, RestoredState,
+};
 use crate::event::{Change, DynoState, Event, Fact, Megabytes};
 use crate::policy::AppPlan;
 use crate::record::usefulness::Usefulness;
@@ -360,6 +363,53 @@ fn a_restart_is_judged_before_the_next_one_of_a_new_process() {
     assert_eq!((bench.deletes.len(), times(&bench, "web.1 no_help")), (0, 1), "{:#?}", bench.timeline);
     errs_for(&mut bench, "web.1", mins(1));
     assert_eq!(bench.deletes.len(), 1, "{:#?}", bench.timeline);
+}
+
+/// A process that ended in good order leaves the error that its successor takes up.
+#[test]
+fn an_error_that_is_taken_up_judges_the_last_restart() {
+    let mut plan = generous();
+    plan.policy.cooldown = mins(1);
+    plan.policy.min_uptime = mins(1);
+    let rule = Arc::clone(&plan.rules[0].name);
+    let mut bench = Bench::new(plan, 1);
+    let wall = bench.now.wall;
+    let last = RestoredRestart {
+        accepted_at: earlier(wall, secs(150)),
+        back_at: Some(earlier(wall, secs(140))),
+        ..restored(wall, 0, Usefulness::Unknown)
+    };
+    let cause = PendingCause::Rule { rule, code: Some(Code::R14), lines: 1, error_at: wall };
+    bench.input(Input::Restore(RestoredState {
+        restarts: vec![restored(wall, 30, Usefulness::Useless), last],
+        pending: vec![PendingRestart { app: APP, dyno: dyno("web.1"), cause }],
+        ..RestoredState::default()
+    }));
+    assert_eq!((bench.deletes.len(), times(&bench, "web.1 no_help")), (0, 1), "{:#?}", bench.timeline);
+}
+
+/// Found by killing the daemon: the look at one dyno showed that there is no preboot, and the next restart of
+/// another, which had erred before that look, came before the judgement of its last one.
+#[test]
+fn a_look_at_another_dyno_leaves_no_restart_unjudged() {
+    let mut plan = generous();
+    plan.policy.cooldown = mins(1);
+    plan.policy.min_uptime = mins(1);
+    let mut bench = Bench::new(plan, 2);
+    let wall = bench.now.wall;
+    let last = RestoredRestart {
+        accepted_at: earlier(wall, secs(150)),
+        back_at: Some(earlier(wall, secs(140))),
+        ..restored(wall, 0, Usefulness::Unknown)
+    };
+    let restarts = vec![restored(wall, 30, Usefulness::Useless), last];
+    bench.input(Input::Restore(RestoredState { restarts, ..RestoredState::default() }));
+    // Both in one batch, before any answer of the API.
+    let error = |name| Fact::Error { code: Code::R14, dyno: Some(dyno(name)) };
+    bench.events(vec![error("web.2"), error("web.1")]);
+    bench.pass(secs(80));
+    assert_eq!(times(&bench, "web.1 no_help"), 1, "{:#?}", bench.timeline);
+    assert_eq!(bench.deletes, ["00:00:00 web.2"], "{:#?}", bench.timeline);
 }
 
 /// Found by the simulation: a release came between the restart and the stop, and the next process gave the
