@@ -92,6 +92,16 @@ pub enum Trigger {
     SlowerThanPeers { above: Factor },
 }
 
+impl Trigger {
+    /// For how long it must be true before the rule acts; zero for those that act at once.
+    pub fn lasting(&self) -> Duration {
+        match self {
+            Self::Memory { lasting, .. } | Self::Swap { lasting, .. } => *lasting,
+            Self::Errors { .. } | Self::Uptime { .. } | Self::SlowerThanPeers { .. } => Duration::ZERO,
+        }
+    }
+}
+
 /// A multiple, in thousandths: `1.5x`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Factor {

@@ -14,6 +14,7 @@ use dynowarden_core::engine::days::{AppDays, Breaches};
 use dynowarden_core::event::Megabytes;
 use dynowarden_core::ident::{AppId, DynoName};
 use dynowarden_core::policy::{Act, Factor, MemoryBound, Proof, Rule, Trigger};
+use dynowarden_core::time::since;
 use heroku_sim::rng::Chance;
 use jiff::tz::TimeZone;
 
@@ -60,10 +61,15 @@ fn rules(chance: &mut Chance) -> [Rule; 4] {
     ]
 }
 
+/// The longest time that restarts of all dynos take, one after the other.
+const ENDING: Duration = Duration::from_secs(30 * 60);
+
 impl Simulation {
     /// The daemon is told the ages of dynos, sometimes what it has learned, and that a dyno is slow.
     pub(super) fn tell_days(&mut self) -> Result<(), Wrong> {
-        if self.daemon.is_none() {
+        // The last restart has to settle before the day ends.
+        let is_ending = since(self.now, self.scenario.end) < ENDING;
+        if self.daemon.is_none() || is_ending {
             return Ok(());
         }
         for app in 0..self.scenario.apps.len() {

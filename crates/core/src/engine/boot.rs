@@ -101,7 +101,7 @@ impl Engine {
         let waited = self.now.mono.saturating_sub(attempt.lost.sent);
         let is_late = waited >= Bounds::from(self.policy(key)).lost_answer_wait();
         match answer {
-            Ok(None) => self.gone_unconfirmed(key, attempt.request),
+            Ok(None) => self.gone_unconfirmed(key, attempt.boot()),
             Ok(Some(seen)) if is_replaced(&attempt.lost.target, Some(&seen)) => {
                 self.found_carried_out(key, attempt.boot(), seen);
             }
@@ -128,10 +128,10 @@ impl Engine {
     }
 
     /// The dyno is gone after a DELETE without an answer. It may have been replaced before it was scaled
-    /// away, so it counts as replaced.
-    pub(super) fn gone_unconfirmed(&mut self, key: DynoKey, request: Request) {
-        self.remember_restart(key, &request.cause, Some(request.id));
-        self.end(key, &request, RestartResult::Gone);
+    /// away, so it counts as replaced, by the next process too.
+    fn gone_unconfirmed(&mut self, key: DynoKey, booting: Booting) {
+        self.accepted(key, booting.clone(), true);
+        self.end(key, &booting.request, RestartResult::Gone);
     }
 
     /// A restart was accepted: is the new instance up?
@@ -211,8 +211,7 @@ impl Engine {
                     && last.judged_by.take().is_some()
                 {
                     let accepted_at = last.accepted_at;
-                    restarts.useless = 0;
-                    self.restarted_on(key, accepted_at, false);
+                    self.ends_row(key, accepted_at, false);
                 }
                 self.fail(key, attempt, RestartResult::DownAgain { state: DynoState::Crashed });
             }

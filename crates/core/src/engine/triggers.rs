@@ -249,13 +249,16 @@ impl Engine {
         if matches!(cause, Cause::Rule { .. }) && self.proven(key, &cause).is_ok() {
             self.erring(key);
         }
+        let takes_over = self.takes_over(key, &cause);
         let Some(attempt) = self.attempt_mut(key) else { return self.admit(key, cause) };
-        // A manual restart stays manual: a later error takes none of its rights away.
-        if let (Cause::Rule { error_at, heard_at, .. }, Cause::Rule { error_at: new, heard_at: now, .. }) =
-            (&mut attempt.request_mut().cause, &cause)
-            && *error_at <= *new
-        {
-            (*error_at, *heard_at) = (*new, *now);
+        match (&mut attempt.request_mut().cause, &cause) {
+            // A manual restart stays manual: a later error takes none of its rights away.
+            (
+                Cause::Rule { rule, error_at, heard_at, .. },
+                Cause::Rule { rule: of, error_at: new, heard_at: now, .. },
+            ) if rule == of && *error_at <= *new => (*error_at, *heard_at) = (*new, *now),
+            (present, _) if takes_over => *present = cause.clone(),
+            _ => {}
         }
         let attempt_id = attempt.request().id;
         let hold = match (&*attempt, &attempt.request().waiting_for) {
@@ -263,6 +266,22 @@ impl Engine {
             _ => Hold::UnderWay,
         };
         self.decide(key, &cause, Action::Hold(hold), Some(attempt_id));
+    }
+
+    /// Whether an error of another rule keeps a waiting attempt alive, whose own error is too old. Just before
+    /// the DELETE, the error of the rule that asks for it must be recent.
+    fn takes_over(&mut self, key: DynoKey, cause: &Cause) -> bool {
+        let waiting = self.dynos.get(&key).and_then(|dyno| match &dyno.attempt {
+            Some(attempt @ (Attempt::Queued(_) | Attempt::Inspecting(_) | Attempt::Waiting(_))) => {
+                Some(&attempt.request().cause)
+            }
+            _ => None,
+        });
+        let is_stale = |present: &Cause| {
+            present.heard_for(self.now.mono).is_some_and(|age| age > limits::ERROR_AGE_MAX)
+                || present.error_at().is_some_and(|at| since(at, self.now.wall) > limits::ERROR_AGE_MAX)
+        };
+        waiting.is_some_and(is_stale) && self.judge(key, cause).is_ok()
     }
 
     /// Queues a dyno, or records the refusal.

@@ -69,7 +69,10 @@ impl Engine {
         let Some(dyno) = self.dynos.get_mut(&key) else { return };
         let process_began = dyno.process_began;
         let Some(last) = dyno.restarts.last.as_mut() else { return };
-        let Some(back_at) = last.back_at.filter(|_| last.judged_by.as_ref() == Some(rule)) else { return };
+        let Some(back_at) = last.back_at else { return };
+        if last.judged_by.as_ref() != Some(rule) {
+            return self.judge_by_silence(key, seen);
+        }
         let run_began = last.erred(began, seen);
         // Before that, the lines may be the old process's, which is stopped from the acceptance on.
         let alone = later(back_at, overlap).max(later(last.began_at, overlap));
@@ -77,12 +80,10 @@ impl Engine {
             return;
         }
         last.judged_by = None;
-        // The API cuts times to whole seconds.
-        if process_began.is_some_and(|began| began > later(back_at, Duration::from_secs(2))) {
-            // Heroku has replaced the new process since, so the error is not its own.
+        if replaced_since(back_at, process_began) {
+            // The error is not the new process's own.
             let accepted_at = last.accepted_at;
-            dyno.restarts.useless = 0;
-            return self.restarted_on(key, accepted_at, false);
+            return self.ends_row(key, accepted_at, false);
         }
         let (accepted_at, attempt_id) = (last.accepted_at, last.attempt_id);
         let after = since(back_at, began.max(alone));
@@ -97,8 +98,29 @@ impl Engine {
         if is_soon {
             self.did_not_help(key, attempt_id, after);
         } else {
-            self.helped(key, accepted_at);
+            self.ends_row(key, accepted_at, true);
         }
+    }
+
+    /// Judges the last restart when the dyno errs by another rule than the one that led to it: it helped, if
+    /// the error of its own rule has not come back in time.
+    fn judge_by_silence(&mut self, key: DynoKey, seen: Timestamp) {
+        let overlap = self.overlap(key);
+        let Some(last) = self.dynos.get(&key).and_then(|dyno| dyno.restarts.last.as_ref()) else { return };
+        let (Some(back_at), Some(rule)) = (last.back_at, &last.judged_by) else { return };
+        let lasting = self.app(key.app).plan.rules.iter().find(|known| known.name == *rule);
+        let lasting = lasting.map_or(Duration::ZERO, |rule| rule.trigger.lasting());
+        let pause = limits::EVIDENCE_AGE_MAX + lasting;
+        let errs_on = last.errors.is_some_and(|run| since(run.last, seen) <= pause);
+        if errs_on || seen <= later(back_at, overlap.max(limits::HELP_WITHIN) + pause) {
+            return;
+        }
+        let dyno = self.dyno_mut(key);
+        let process_began = dyno.process_began;
+        let Some(last) = &mut dyno.restarts.last else { return };
+        last.judged_by = None;
+        let accepted_at = last.accepted_at;
+        self.ends_row(key, accepted_at, !replaced_since(back_at, process_began));
     }
 
     /// Judges by the errors that were heard before the API said whether there is preboot, as after each
@@ -146,15 +168,18 @@ impl Engine {
         }
     }
 
-    fn helped(&mut self, key: DynoKey, accepted_at: Timestamp) {
+    /// The last restart helped, or nobody will know, so that the row of those that did not help is over.
+    pub(super) fn ends_row(&mut self, key: DynoKey, accepted_at: Timestamp, has_helped: bool) {
         let restarts = &mut self.dyno_mut(key).restarts;
         restarts.useless = 0;
-        restarts.give_ups = 0;
-        self.restarted_on(key, accepted_at, true);
+        if has_helped {
+            restarts.give_ups = 0;
+        }
+        self.restarted_on(key, accepted_at, has_helped);
     }
 
     /// Counts a restart after which the dyno did not err at once, and notifies people once how often that is.
-    pub(super) fn restarted_on(&mut self, key: DynoKey, accepted_at: Timestamp, has_helped: bool) {
+    fn restarted_on(&mut self, key: DynoKey, accepted_at: Timestamp, has_helped: bool) {
         let now = self.now.wall;
         let restarts = &mut self.dyno_mut(key).restarts;
         let before = restarts.often.filter(|often| since(often.first, now) <= limits::OFTEN_WITHIN);
@@ -223,6 +248,11 @@ impl Engine {
             self.give_up(key);
         }
     }
+}
+
+/// Whether Heroku has replaced the process that came up at `back_at`. The API cuts times to whole seconds.
+fn replaced_since(back_at: Timestamp, process_began: Option<Timestamp>) -> bool {
+    process_began.is_some_and(|began| began > later(back_at, Duration::from_secs(2)))
 }
 
 impl Restarts {

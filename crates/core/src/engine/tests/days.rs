@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 
+use super::rows::{errs_for, times};
 use super::{APP, Bench, dyno, mins, plan, policy, secs};
 use crate::calendar::QuietHours;
 use crate::days::verdict::Verdict;
@@ -207,6 +208,60 @@ fn a_slow_dyno_takes_the_way_of_all_errors() {
     slow(&mut bench);
     assert_eq!(bench.deletes.len(), 1);
     assert!(bench.timeline.last().is_some_and(|line| line.ends_with("hold cooling_down")));
+}
+
+/// Found by the simulation: the cool-down stayed doubled for a dyno that erred by another rule.
+#[test]
+fn a_restart_has_helped_if_its_own_error_stays_away() {
+    let slow = |bench: &mut Bench| {
+        let at = bench.now.wall;
+        bench.input(Input::Slow { app: APP, dyno: dyno("web.1"), rule: "r".into(), at });
+    };
+    let mut plan = plan();
+    let trigger = Trigger::SlowerThanPeers { above: Factor { permille: 1500 } };
+    plan.rules.extend(with(trigger, Act::Restart, &[], None).rules);
+    let mut bench = Bench::new(plan, 1);
+    errs_for(&mut bench, "web.1", mins(20));
+    assert_eq!((bench.deletes.len(), times(&bench, "web.1 no_help")), (1, 1), "{:#?}", bench.timeline);
+    slow(&mut bench);
+    assert_eq!(bench.deletes.len(), 2, "{:#?}", bench.timeline);
+    // The dyno is not slow again, and errs by the other rule. Its cool-down is 10 minutes, and no longer 20.
+    errs_for(&mut bench, "web.1", mins(9));
+    assert_eq!(bench.deletes.len(), 2, "{:#?}", bench.timeline);
+    errs_for(&mut bench, "web.1", mins(2));
+    assert_eq!(bench.deletes.len(), 3, "{:#?}", bench.timeline);
+}
+
+/// Found by the simulation: errors of one rule kept the waiting restart of another alive.
+#[test]
+fn a_waiting_restart_needs_a_recent_error_of_its_own_rule() {
+    let check = |proof: Option<Proof>, expect: [&str; 2]| {
+        let slow =
+            with(Trigger::SlowerThanPeers { above: Factor { permille: 1500 } }, Act::Restart, &[], None);
+        let mut plan = plan();
+        plan.rules[0].proof = proof;
+        plan.rules.extend(slow.rules);
+        let mut bench = Bench::new(plan, 3);
+        bench.boot = mins(2);
+        bench.input(Input::Slow { app: APP, dyno: dyno("web.1"), rule: "r".into(), at: bench.now.wall });
+        bench.input(Input::Slow { app: APP, dyno: dyno("web.2"), rule: "r".into(), at: bench.now.wall });
+        for _ in 0..9 {
+            bench.r14("web.2");
+            bench.pass(secs(20));
+        }
+        let of_second: Vec<&str> = bench
+            .timeline
+            .iter()
+            .filter_map(|line| line.split_once(" web.2 "))
+            .map(|(_, what)| what)
+            .collect();
+        let [held, last] = expect;
+        assert!(of_second.contains(&held), "{expect:?}: {:#?}", bench.timeline);
+        assert_eq!(bench.deletes.len() == 2, last == "restart", "{expect:?}: {:#?}", bench.timeline);
+    };
+    // Former lives do not prove the second rule, so it may not restart anything.
+    check(Some(Proof { breached: 2, of: 3 }), ["hold stale", "hold"]);
+    check(None, ["restart rule", "restart"]);
 }
 
 #[test]
