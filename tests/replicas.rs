@@ -109,7 +109,7 @@ async fn without_the_store_batches_are_accepted_and_nothing_is_restarted() {
     let url = database().await;
     let (head, tail) = url.split_once('@').expect("a password");
     let (server, name) = tail.split_once('/').expect("a database");
-    let proxy = Proxy::begin(server.to_owned()).await;
+    let proxy = Proxy::begin(vec![server.to_owned()]).await;
     let database = format!("{head}@{}/{name}", proxy.address);
     let daemon = Daemon::start(&heroku.api_url(), &[("DATABASE_URL", &database)]);
     proxy.set(Mood::Cut);

@@ -294,7 +294,7 @@ async fn goes_away(mood: Mood) {
     let url = database().await;
     let (_, authority) = server();
     let (user, address) = authority.rsplit_once('@').expect("a user");
-    let proxy = Proxy::begin(address.to_owned()).await;
+    let proxy = Proxy::begin(vec![address.to_owned()]).await;
     let test_store = store_at(&url.replace(&authority, &format!("{user}@{}", proxy.address)));
     let store = test_store.open().await;
     store.claim(&request(1, "web.1", 0), at(0)).await.expect("a claim");
@@ -348,7 +348,7 @@ async fn shutdown_is_quick_while_the_server_does_not_answer() {
     let url = database().await;
     let (_, authority) = server();
     let (user, address) = authority.rsplit_once('@').expect("a user");
-    let proxy = Proxy::begin(address.to_owned()).await;
+    let proxy = Proxy::begin(vec![address.to_owned()]).await;
     let test_store = store_at(&url.replace(&authority, &format!("{user}@{}", proxy.address)));
     let store = test_store.open().await;
     proxy.set(Mood::Silent);

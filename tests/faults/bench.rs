@@ -40,9 +40,11 @@ pub(crate) struct Bench {
     pub launch: Box<dyn Fn() -> Command>,
     pub rows: Vec<Row>,
     pub storm: Arc<Storm>,
-    daemon: Option<Daemon>,
+    /// How many daemons share the work, and the store.
+    pub replicas: usize,
+    daemons: Vec<Daemon>,
     judge: Arc<Mutex<Judge>>,
-    /// Between logplex and the daemon.
+    /// Between logplex and the daemons.
     pub proxy: Proxy,
 }
 
@@ -154,7 +156,7 @@ impl Bench {
         let drains = DrainPolicy { chaos, nodes: 2, ..DrainPolicy::default() };
         let options = SimOptions { drains, seed: chance.draw(), ..SimOptions::default() };
         let heroku = Arc::new(SimHeroku::start(options).await.expect("loopback"));
-        let proxy = Proxy::begin(String::new()).await;
+        let proxy = Proxy::begin(Vec::new()).await;
         for name in APPS {
             let mut spec = AppSpec::new(app(name), WEBS);
             spec.formations[0].plan = DynoPlan {
@@ -191,18 +193,21 @@ impl Bench {
             launch: Box::new(support::daemon::command),
             rows: Vec::new(),
             storm,
-            daemon: None,
+            replicas: 1,
+            daemons: Vec::new(),
             judge,
             proxy,
         }
     }
 
-    /// Starts the daemon, and points logplex to it.
+    /// Starts the daemons that do not run, and points logplex to all of them.
     pub(crate) fn start(&mut self) {
         let env: Vec<(&str, &str)> = self.env.iter().map(|(key, value)| (&**key, &**value)).collect();
-        let daemon = Daemon::start_by((self.launch)(), &self.heroku.api_url(), &env);
-        self.proxy.lead_to(daemon.url.trim_start_matches("http://").to_owned());
-        self.daemon = Some(daemon);
+        while self.daemons.len() < self.replicas {
+            self.daemons.push(Daemon::start_by((self.launch)(), &self.heroku.api_url(), &env));
+        }
+        let address = |daemon: &Daemon| daemon.url.trim_start_matches("http://").to_owned();
+        self.proxy.lead_to(self.daemons.iter().map(address).collect());
     }
 
     /// Starts it, and lets it work for a while, so that its resources afterwards are the normal level.
@@ -215,11 +220,17 @@ impl Bench {
     }
 
     pub(crate) fn daemon(&self) -> &Daemon {
-        self.daemon.as_ref().expect("started")
+        self.daemons.first().expect("started")
     }
 
+    pub(crate) fn daemons(&self) -> &[Daemon] {
+        &self.daemons
+    }
+
+    /// Any of them.
     pub(crate) fn take_daemon(&mut self) -> Daemon {
-        self.daemon.take().expect("started")
+        let chosen = self.chance.below(self.daemons.len() as u64) as usize;
+        self.daemons.swap_remove(chosen)
     }
 
     pub(crate) fn storm(&self, is_on: bool) {
@@ -440,6 +451,15 @@ pub(crate) fn web(index: u32) -> DynoName {
 /// A pause in which the world goes on: only time has to pass.
 pub(crate) async fn pause(span: Duration) {
     tokio::time::sleep(span).await;
+}
+
+/// A fault that this machine cannot simulate.
+pub(crate) fn not_run(fault: &str, why: &str) -> Row {
+    Row { fault: fault.to_owned(), notes: BTreeSet::from([format!("NOT RUN: {why}")]), ..Row::default() }
+}
+
+pub(crate) fn without_postgres(fault: &str) -> Row {
+    not_run(fault, "needs .ci/postgres run")
 }
 
 /// The figures of all lanes, one row per fault.

@@ -5,8 +5,10 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use crate::bench::{Bench, Broken, DYNOS, RECOVERY_MAX, Row, bounds, pause, web};
+use crate::bench::{Bench, Broken, DYNOS, RECOVERY_MAX, Row, bounds, pause, web, without_postgres};
+use support::judge::Bounds;
 use support::process::usage;
+use support::store::postgres_database;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum End {
@@ -20,7 +22,36 @@ pub(crate) async fn run(end: End, seed: u64, lives: u32) -> Result<Vec<Row>, Bro
         End::Kill => "kill -9",
         End::Terminate => "SIGTERM",
     };
-    let mut bench = Bench::begin(seed, bounds()).await;
+    let bench = Bench::begin(seed, bounds()).await;
+    run_on(bench, name, (end, lives)).await
+}
+
+/// Kills one of three replicas on one PostgreSQL at a random moment, again and again.
+pub(crate) async fn run_replicas(seed: u64, lives: u32) -> Result<Vec<Row>, Broken> {
+    let name = "kill -9 of one of three replicas";
+    let Some(bench) = replicas(seed, bounds()).await else { return Ok(vec![without_postgres(name)]) };
+    run_on(bench, name, (End::Kill, lives)).await
+}
+
+/// The same while no restart helps.
+pub(crate) async fn run_replicas_to_the_give_up(seed: u64, lives: u32) -> Result<Vec<Row>, Broken> {
+    let name = "kill -9 of one of three replicas, no restart helps";
+    let bounds = Bounds { give_up_after: Some(GIVE_UP_AFTER), ..bounds() };
+    let Some(mut bench) = replicas(seed, bounds).await else { return Ok(vec![without_postgres(name)]) };
+    run_to_the_end(&mut bench, name, GIVE_UP_AFTER, lives).await?;
+    Ok(bench.rows)
+}
+
+/// None without a PostgreSQL.
+async fn replicas(seed: u64, bounds: Bounds) -> Option<Bench> {
+    std::env::var_os("DYNOWARDEN_TEST_POSTGRES")?;
+    let mut bench = Bench::begin(seed, bounds).await;
+    bench.env.push(("DATABASE_URL".to_owned(), postgres_database().await));
+    bench.replicas = 3;
+    Some(bench)
+}
+
+async fn run_on(mut bench: Bench, name: &str, (end, lives): (End, u32)) -> Result<Vec<Row>, Broken> {
     bench.warm_up().await?;
     let (errors, deletes, restarts) = bench.counts();
     let longest = end_lives(&mut bench, end, lives).await?;
@@ -80,14 +111,14 @@ async fn run_to_the_end(bench: &mut Bench, name: &str, most: usize, lives: u32) 
 /// Kills while no restart helps. Each dyno is given up after the restarts that may be tried, whatever was
 /// forgotten at a kill.
 pub(crate) async fn run_to_the_give_up(seed: u64, lives: u32) -> Result<Vec<Row>, Broken> {
-    // The default of `give_up_after`.
-    let most = 3;
-    let mut bounds = bounds();
-    bounds.give_up_after = Some(most);
+    let bounds = Bounds { give_up_after: Some(GIVE_UP_AFTER), ..bounds() };
     let mut bench = Bench::begin(seed, bounds).await;
-    run_to_the_end(&mut bench, "kill -9, no restart helps", most, lives).await?;
+    run_to_the_end(&mut bench, "kill -9, no restart helps", GIVE_UP_AFTER, lives).await?;
     Ok(bench.rows)
 }
+
+/// The default of `give_up_after`.
+const GIVE_UP_AFTER: usize = 3;
 
 /// Whether a dyno has had its restarts, or the daemon has reported that it is left alone.
 fn is_over(bench: &Bench, app: &str, index: u32, most: usize) -> bool {
@@ -98,7 +129,7 @@ fn is_over(bench: &Bench, app: &str, index: u32, most: usize) -> bool {
             && ["given_up", "max_restarts"].iter().any(|code| line["code"] == *code)
     };
     let restarts = bench.judge().restarts_of(&crate::bench::app(app), &dyno);
-    restarts == most || bench.daemon().lines().iter().any(is_given_up)
+    restarts == most || bench.daemons().iter().any(|daemon| daemon.lines().iter().any(is_given_up))
 }
 
 /// Returns the longest time that an orderly end took.

@@ -1,7 +1,6 @@
 //! Faults of the machine: descriptors, disk, locks and clocks.
 
 use std::cell::RefCell;
-use std::collections::BTreeSet;
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -10,12 +9,13 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::Value;
 use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{ConnectOptions as _, Connection as _, PgConnection, SqliteConnection};
+use sqlx::{ConnectOptions as _, SqliteConnection};
 
-use crate::bench::{Bench, Broken, Row, bounds};
+use crate::bench::{Bench, Broken, Row, bounds, not_run, without_postgres};
 use support::daemon;
 use support::process::usage;
 use support::proxy::{Mood, Proxy};
+use support::store::postgres_database;
 
 /// No descriptor is left: by a limit below the present number, and by connections up to the limit.
 pub(crate) async fn descriptors(seed: u64, rounds: u32, span: Duration) -> Result<Vec<Row>, Broken> {
@@ -138,19 +138,15 @@ async fn lock_record(file: &Path) -> SqliteConnection {
 
 /// A PostgreSQL that is cut off, and one that accepts requests and never answers.
 pub(crate) async fn away(seed: u64, rounds: u32, span: Duration) -> Result<Vec<Row>, Broken> {
-    let Ok(server) = std::env::var("DYNOWARDEN_TEST_POSTGRES") else {
-        return Ok(vec![not_run("PostgreSQL away", "needs .ci/postgres run")]);
-    };
+    if std::env::var_os("DYNOWARDEN_TEST_POSTGRES").is_none() {
+        return Ok(vec![without_postgres("PostgreSQL away")]);
+    }
     let mut bench = Bench::begin(seed, bounds()).await;
-    let name = format!("faults_{}_{seed}", std::process::id());
-    let mut connection = PgConnection::connect(&server).await.expect("the server");
-    let create = sqlx::raw_sql(sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}")));
-    create.execute(&mut connection).await.expect("a database");
-    let (head, rest) = server.split_once('@').expect("with a password");
-    let address = rest.split('/').next().expect("an address");
-    let proxy = Proxy::begin(address.to_owned()).await;
-    let url = format!("{head}@{}/{name}", proxy.address);
-    bench.env.push(("DATABASE_URL".to_owned(), url));
+    let database = postgres_database().await;
+    let (head, rest) = database.split_once('@').expect("with a password");
+    let (address, name) = rest.split_once('/').expect("a database");
+    let proxy = Proxy::begin(vec![address.to_owned()]).await;
+    bench.env.push(("DATABASE_URL".to_owned(), format!("{head}@{}/{name}", proxy.address)));
     bench.warm_up().await?;
     let warm = usage(bench.daemon().id()).ok_or("the daemon is gone")?;
     for _ in 0..rounds {
@@ -235,9 +231,6 @@ fn is_there(program: &str) -> bool {
 }
 
 /// A fault that is not possible on this machine.
-fn not_run(fault: &str, why: &str) -> Row {
-    Row { fault: fault.to_owned(), notes: BTreeSet::from([format!("NOT RUN: {why}")]), ..Row::default() }
-}
 
 /// Where a launcher finds its programs.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";

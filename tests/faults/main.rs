@@ -30,8 +30,8 @@ struct Options {
     /// Less than a minute: every fault once, and ten kills of each kind.
     #[arg(long)]
     quick: bool,
-    /// Only lanes whose name contains this: api, kill, term, last, useless, descriptors, store, away, clock,
-    /// logplex, hostile.
+    /// Only lanes whose name contains this: api, kill, term, last, useless, replicas, descriptors, store, away,
+    /// clock, logplex, hostile.
     #[arg(long, default_value = "")]
     only: String,
     /// The random seed.
@@ -108,6 +108,8 @@ fn lanes(seed: u64, dose: Dose) -> Vec<SenderId> {
         lane("term", move || kills::run(End::Terminate, seed + 1, lives)),
         lane("last", move || kills::run_to_the_last_restart(restarts, seed + 2, lives)),
         lane("useless", move || kills::run_to_the_give_up(seed + 10, lives)),
+        lane("replicas", move || kills::run_replicas(seed + 11, lives)),
+        lane("useless replicas", move || kills::run_replicas_to_the_give_up(seed + 12, lives)),
         lane("descriptors", move || machine::descriptors(seed + 3, rounds * 2, span)),
         lane("store full", move || machine::full(seed + 4, rounds * 2, span)),
         lane("store locked", move || machine::locked(seed + 8, rounds * 2, span)),

@@ -1,4 +1,4 @@
-//! A TCP proxy in front of a server, which can be cut or stalled.
+//! A TCP proxy in front of servers that take turns, which can be cut or stalled.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -22,19 +22,26 @@ pub enum Mood {
 pub struct Proxy {
     pub address: SocketAddr,
     mood: Arc<watch::Sender<Mood>>,
-    server: Arc<watch::Sender<String>>,
+    servers: Arc<watch::Sender<Vec<String>>>,
 }
 
 impl Proxy {
-    pub async fn begin(server: String) -> Self {
+    /// Without a server, connections are closed.
+    pub async fn begin(servers: Vec<String>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
         let mood = Arc::new(watch::Sender::new(Mood::Passing));
-        let server = Arc::new(watch::Sender::new(server));
-        let (moods, servers) = (mood.clone(), server.clone());
+        let servers = Arc::new(watch::Sender::new(servers));
+        let (moods, all) = (mood.clone(), servers.clone());
         tokio::spawn(async move {
+            let mut turn = 0_usize;
             while let Ok((client, _)) = listener.accept().await {
-                let (server, moods) = (servers.borrow().clone(), moods.clone());
+                turn += 1;
+                let server = {
+                    let all = all.borrow();
+                    all.get(turn % all.len().max(1)).cloned()
+                };
+                let (Some(server), moods) = (server, moods.clone()) else { continue };
                 tokio::spawn(async move {
                     if *moods.borrow() == Mood::Cut {
                         return;
@@ -49,12 +56,12 @@ impl Proxy {
                 });
             }
         });
-        Self { address, mood, server }
+        Self { address, mood, servers }
     }
 
-    /// Points new connections to another server.
-    pub fn lead_to(&self, server: String) {
-        self.server.send_replace(server);
+    /// Points new connections to other servers, one after the other.
+    pub fn lead_to(&self, servers: Vec<String>) {
+        self.servers.send_replace(servers);
     }
 
     pub fn set(&self, mood: Mood) {
