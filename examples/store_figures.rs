@@ -123,7 +123,7 @@ fn claim(n: u32, now: Timestamp) -> anyhow::Result<ClaimRequest> {
         seen: seen(n, now)?,
         is_forced: false,
         broken: Vec::new(),
-        useless: None,
+        last: None,
         decision: Some(Box::new(decision)),
         bounds,
     })

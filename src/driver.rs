@@ -506,10 +506,10 @@ impl Driver {
                     let _gone = answer.send(decisions);
                 }
             }
-            Effect::Claim { attempt_id, app, seen, is_forced, broken, useless, decision } => {
+            Effect::Claim { attempt_id, app, seen, is_forced, broken, last, decision } => {
                 let bounds = Bounds::from(&self.sinks.plans[app.0 as usize].policy);
                 let request =
-                    ClaimRequest { attempt_id, app, seen, is_forced, broken, useless, decision, bounds };
+                    ClaimRequest { attempt_id, app, seen, is_forced, broken, last, decision, bounds };
                 let (store, clock) = (self.sinks.store.clone(), self.clock);
                 self.ask(async move {
                     let answer = store.claim(&request, clock.now().wall).await;

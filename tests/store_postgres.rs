@@ -14,9 +14,9 @@ use dynowarden::store::claims::ClaimRequest;
 use dynowarden::store::history::Filter;
 use dynowarden::store::read_only::ReadOnlyStore;
 use dynowarden::store::{JudgingClock, Store, StoreOptions};
-use dynowarden_core::api::ClaimRefusal;
 use dynowarden_core::codes::Code;
 use dynowarden_core::engine::RuleHit;
+use dynowarden_core::engine::claim::ClaimRefusal;
 use dynowarden_core::policy::verdict::Bounds;
 use dynowarden_core::record::AttemptId;
 use dynowarden_core::record::hold::Hold;
@@ -111,6 +111,7 @@ mod series {
 suite! {
     a_claim_within_the_cool_down_is_rejected,
     a_claim_keeps_that_the_last_restart_did_not_help,
+    a_restart_of_a_replica_is_news_once,
     the_next_process_takes_over_the_claims_of_a_dead_one,
     a_decision_and_its_claim_are_one_transaction,
     a_pause_refuses_claims_from_the_moment_it_is_answered,
@@ -264,7 +265,7 @@ async fn a_replica_reads_the_history_of_another() {
     );
     one.claim(&request(1, "web.1", 0), wall()).await.expect("a claim");
     let until = match two.claim(&request(1, "web.1", 0), wall()).await {
-        Err(ClaimRefusal::Elsewhere { until }) => until,
+        Err(ClaimRefusal::Elsewhere { until, .. }) => until,
         other => panic!("{other:?}"),
     };
     assert!(until > wall());
@@ -328,7 +329,7 @@ async fn goes_away(mood: Mood) {
     let counted: u64 = page.decisions.iter().map(|row| row.count).sum();
     assert_eq!((page.decisions.len(), counted), (10, 300));
     let cooling = store.claim(&request(4, "web.1", 1), at(100)).await;
-    assert_eq!(cooling, Err(ClaimRefusal::Elsewhere { until: at(601) }));
+    assert_eq!(cooling, Err(ClaimRefusal::Elsewhere { until: at(601), restarts: Vec::new() }));
     assert_eq!(store.health(), Default::default());
     store.close().await;
 }

@@ -1,7 +1,13 @@
 //! A restart as the store keeps it for the judgement of claims. Times are in microseconds.
 
+use std::time::Duration;
+
+use jiff::Timestamp;
 use sqlx::any::AnyRow;
 use sqlx::{FromRow, Row as _};
+
+use crate::store::rows::{DbTime, micros, span_micros};
+use dynowarden_core::engine::claim::KnownRestart;
 
 #[derive(Clone, Debug)]
 pub(super) struct Row {
@@ -21,6 +27,36 @@ pub(super) struct Row {
     pub(super) release: Option<i64>,
     pub(super) result: Option<String>,
 }
+
+impl Row {
+    /// Whether the claimant lacks what the store knows of this restart, accepted at `at`: the last one of its
+    /// dyno.
+    pub(super) fn is_news_to(
+        &self,
+        known: Option<KnownRestart>,
+        at: i64,
+        (holder, db_time): (&str, DbTime),
+    ) -> bool {
+        let result = self.result.as_deref();
+        let is_useless = result == Some("no_help");
+        let is_back = is_useless || matches!(result, Some("back" | "back_late"));
+        match known {
+            Some(known) if at <= latest_known(known.accepted_at, db_time) => {
+                (is_back && !known.is_back) || (is_useless && !known.is_useless)
+            }
+            _ => self.holder != holder,
+        }
+    }
+}
+
+/// The time of the store's clock that a restart of that time may have at most. One that a replica made
+/// since is at least a cool-down later.
+pub(super) fn latest_known(accepted_at: Timestamp, db_time: DbTime) -> i64 {
+    micros(accepted_at).saturating_add(db_time.ahead).saturating_add(span_micros(SLACK))
+}
+
+/// How far two readings of a clock may be apart that is set a little now and then.
+const SLACK: Duration = Duration::from_secs(2);
 
 impl FromRow<'_, AnyRow> for Row {
     fn from_row(row: &AnyRow) -> Result<Self, sqlx::Error> {

@@ -4,19 +4,19 @@
 //! replica judges the same process type at the same time.
 
 use std::cmp::Reverse;
-use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use sqlx::AnyConnection;
 
-use crate::store::claim_row::Row;
+use crate::store::claim_row::{Row, latest_known};
 use crate::store::dialect::Dialect;
 use crate::store::replica_counts;
+use crate::store::restarts;
 use crate::store::rows::{
-    DecisionRow, WriteContext, attempt, attempt_number, did_not_help, micros, span_micros, timestamp,
+    DbTime, DecisionRow, WriteContext, attempt, attempt_number, did_not_help, micros, span_micros,
 };
-use dynowarden_core::api::{ClaimRefusal, DynoInfo};
-use dynowarden_core::engine::UselessRestart;
+use dynowarden_core::api::DynoInfo;
+use dynowarden_core::engine::claim::{ClaimRefusal, KnownRestart};
 use dynowarden_core::ident::{AppId, DynoName};
 use dynowarden_core::limits;
 use dynowarden_core::policy::verdict::{Bounds, History, Refusal, earliest, verdict};
@@ -33,8 +33,8 @@ pub struct ClaimRequest {
     pub is_forced: bool,
     /// Dynos of the type that are out for so long that they no longer count as out.
     pub broken: Vec<DynoName>,
-    /// The last restart, if that did not help; written with the claim.
-    pub useless: Option<UselessRestart>,
+    /// The dyno's last restart, as its process knows it. That it did not help is written with the claim.
+    pub last: Option<KnownRestart>,
     /// The decision to restart, written with the claim; none if it is on record already.
     pub decision: Option<Box<Decision>>,
     /// The part of the app's policy that claims depend on.
@@ -48,20 +48,6 @@ pub(super) struct Claimant<'c> {
     pub holder: &'c str,
     pub request: &'c ClaimRequest,
     pub decision: Option<&'c DecisionRow>,
-}
-
-/// A reading of the clock that judges leases, and how far it is ahead of the caller's, in microseconds.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct DbTime {
-    pub now: i64,
-    pub ahead: i64,
-}
-
-impl DbTime {
-    /// Converts a time of the clock that judges leases to the caller's clock.
-    pub(super) fn as_seen_by_caller(self, at: i64) -> Timestamp {
-        timestamp(at.saturating_sub(self.ahead))
-    }
 }
 
 /// Judges a request and, if nothing is in the way, claims. The transaction must hold the lock of the process
@@ -91,7 +77,7 @@ pub(super) async fn claim(
     let give_up: Option<(i64, Option<i64>)> =
         sqlx::query_as(GIVE_UP).bind(app).bind(dyno.as_str()).fetch_optional(&mut *to).await?;
     let give_up = give_up.map(|(until, release)| GiveUp { until, release });
-    let judged = judge(&rows, give_up, claimant, db_time);
+    let mut judged = judge(&rows, give_up, claimant, db_time);
     for resolved in &judged.resolved {
         sqlx::query(RESOLVE)
             .bind(resolved.attempt.as_str())
@@ -102,13 +88,14 @@ pub(super) async fn claim(
             .await?;
     }
     let seen = &request.seen;
+    if judged.is_news {
+        judged.refusal = news(claimant, judged.refusal, to, (since, db_time)).await?;
+    }
     if let Some(refusal) = judged.refusal {
         return Ok(Err(refusal));
     }
-    if let Some(UselessRestart { accepted_at, after }) = request.useless {
-        // Not one that a replica made since: that is at least a cool-down later.
-        let latest = micros(accepted_at).saturating_add(db_time.ahead).saturating_add(span_micros(SLACK));
-        did_not_help(app, &dyno, after, latest).execute(&mut *to).await?;
+    if let Some(KnownRestart { accepted_at, useless_after: Some(after), .. }) = request.last {
+        did_not_help(app, &dyno, after, latest_known(accepted_at, db_time)).execute(&mut *to).await?;
     }
     sqlx::query(CLAIM)
         .bind(attempt(claimant.holder, request.attempt_id))
@@ -134,8 +121,22 @@ pub(super) async fn claim(
     Ok(Ok(()))
 }
 
-/// How far two readings of a clock may be apart that is set a little now and then.
-const SLACK: Duration = Duration::from_secs(2);
+/// Adds the restarts of the dyno to a refusal, or refuses for them: the last one has to be judged first.
+async fn news(
+    claimant: Claimant<'_>,
+    refusal: Option<ClaimRefusal>,
+    from: &mut AnyConnection,
+    (since, db_time): (i64, DbTime),
+) -> Result<Option<ClaimRefusal>, sqlx::Error> {
+    let until = match refusal {
+        None => db_time.as_seen_by_caller(db_time.now),
+        Some(ClaimRefusal::Elsewhere { until, .. }) => until,
+        other => return Ok(other),
+    };
+    let dyno = (claimant.request.app, claimant.app, &claimant.request.seen.name);
+    let restarts = restarts::of_dyno(dyno, from, (since, db_time)).await?;
+    Ok(Some(ClaimRefusal::Elsewhere { until, restarts }))
+}
 
 /// Keeps others from judging the same process type until the transaction ends. SQLite has one writer, so
 /// there the transaction is the lock.
@@ -213,6 +214,8 @@ struct GiveUp {
 #[derive(Debug, PartialEq)]
 struct Judged {
     refusal: Option<ClaimRefusal>,
+    /// A replica made the last restart, and the claimant does not know it.
+    is_news: bool,
     resolved: Vec<Resolved>,
 }
 
@@ -241,9 +244,13 @@ fn judge(rows: &[Row], give_up: Option<GiveUp>, claimant: Claimant<'_>, db_time:
     let bounds = &request.bounds;
     let holds_it = |row: &Row| is_mine(row, claimant) && row.ended_at.is_none();
     if rows.iter().any(|row| holds_it(row) && row.lease_until > db_time.now) {
-        return Judged { refusal: None, resolved: Vec::new() };
+        return Judged { refusal: None, is_news: false, resolved: Vec::new() };
     }
     let Restarts { accepted, blocked_until, replaced_at, resolved } = restarts(rows, claimant, db_time.now);
+    let is_news = !request.is_forced
+        && accepted
+            .first()
+            .is_some_and(|(at, row)| row.is_news_to(request.last, *at, (claimant.holder, db_time)));
     let last = if request.is_forced { replaced_at } else { accepted.first().map(|(at, _)| *at) };
     let is_of_release = |row: &Row| {
         row.release.is_none() || release_of(&request.seen).is_none_or(|release| row.release == Some(release))
@@ -290,10 +297,10 @@ fn judge(rows: &[Row], give_up: Option<GiveUp>, claimant: Claimant<'_>, db_time:
         }
         (Err(_), _) => {
             let until = earliest(&history, bounds, now).unwrap_or(now);
-            Some(ClaimRefusal::Elsewhere { until: at(until) })
+            Some(ClaimRefusal::Elsewhere { until: at(until), restarts: Vec::new() })
         }
     };
-    Judged { refusal, resolved }
+    Judged { refusal, is_news, resolved }
 }
 
 fn is_mine(row: &Row, claimant: Claimant<'_>) -> bool {
@@ -382,7 +389,8 @@ mod tests {
 
     use super::{Bounds, ClaimRequest, Claimant, DbTime, GiveUp, Judged, Resolved, Row, judge};
     use crate::store::rows::{micros, timestamp};
-    use dynowarden_core::api::{ClaimRefusal, DynoInfo};
+    use dynowarden_core::api::DynoInfo;
+    use dynowarden_core::engine::claim::ClaimRefusal;
     use dynowarden_core::event::DynoState;
     use dynowarden_core::ident::AppId;
     use dynowarden_core::policy::Rate;
@@ -433,7 +441,7 @@ mod tests {
             },
             is_forced,
             broken: Vec::new(),
-            useless: None,
+            last: None,
             decision: None,
             bounds: Bounds {
                 boot_timeout: Duration::from_secs(180),
@@ -448,13 +456,13 @@ mod tests {
     #[track_caller]
     fn check(rows: &[Row], request: &ClaimRequest, refusal: Option<ClaimRefusal>, resolved: &[Option<i64>]) {
         let claimant = Claimant { app: "acme", holder: "us", request, decision: None };
-        let Judged { refusal: found, resolved: by_rows } = judge(rows, None, claimant, DB_TIME);
+        let Judged { refusal: found, resolved: by_rows, .. } = judge(rows, None, claimant, DB_TIME);
         assert_eq!(found, refusal);
         assert_eq!(by_rows.iter().map(|row: &Resolved| row.accepted_at).collect::<Vec<_>>(), resolved);
     }
 
     fn elsewhere(in_secs: i64) -> Option<ClaimRefusal> {
-        Some(ClaimRefusal::Elsewhere { until: timestamp(NOW + secs(in_secs)) })
+        Some(ClaimRefusal::Elsewhere { until: timestamp(NOW + secs(in_secs)), restarts: Vec::new() })
     }
 
     #[test]
@@ -546,7 +554,7 @@ mod tests {
     #[test]
     fn a_renewed_claim_of_another_replica_stands() {
         let living = Row { lease_until: NOW + 1, ..lapsed(3600) };
-        let until = Some(ClaimRefusal::Elsewhere { until: timestamp(NOW + 1) });
+        let until = Some(ClaimRefusal::Elsewhere { until: timestamp(NOW + 1), restarts: Vec::new() });
         check(std::slice::from_ref(&living), &request("i2", true), until, &[]);
         let next_door = Row { dyno: "web.2".to_owned(), ..living.clone() };
         let out = || Some(ClaimRefusal::FormationOut { dyno: "web.2".parse().expect("a dyno") });

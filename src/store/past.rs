@@ -1,16 +1,15 @@
 //! State of earlier processes for the engine: read once, at startup.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row as _};
 use tracing::warn;
 
-use crate::store::claims::DbTime;
 use crate::store::dialect::Dialect;
 use crate::store::replica_counts::ALL_APPS;
-use crate::store::rows::{attempt_number, span_micros, timestamp};
+use crate::store::restarts::{self, restart_of};
+use crate::store::rows::{DbTime, attempt_number, span_micros, timestamp};
 use crate::store::state::StoreInner;
 use dynowarden_core::api::DynoInfo;
 use dynowarden_core::engine::restore::{
@@ -19,7 +18,6 @@ use dynowarden_core::engine::restore::{
 use dynowarden_core::event::DynoState;
 use dynowarden_core::ident::DynoName;
 use dynowarden_core::limits;
-use dynowarden_core::record::usefulness::Usefulness;
 use dynowarden_core::record::{AttemptId, MANUAL};
 use dynowarden_core::time::later;
 
@@ -92,46 +90,19 @@ async fn restarts(
     claims: &[OpenClaim],
     (span, db_time): (Duration, DbTime),
 ) -> Result<Vec<RestoredRestart>, sqlx::Error> {
-    let rows =
-        sqlx::query(RESTARTS).bind(db_time.now.saturating_sub(span_micros(span))).fetch_all(from).await?;
+    let since = db_time.now.saturating_sub(span_micros(span));
+    let rows = restarts::rows(since, None, from).await?;
     let mut restarts = Vec::new();
     for row in rows {
         let (app, dyno): (String, String) = (row.try_get("app")?, row.try_get("dyno")?);
         let (Some(app), Some(dyno)) = (store.app_named(&app), dyno_of(&dyno)) else { continue };
         let is_resumed = |claim: &OpenClaim| claim.app == app && claim.target.name == dyno;
-        let result: Option<String> = row.try_get("result")?;
-        let is_back = matches!(result.as_deref(), Some("back" | "back_late" | "no_help"));
-        let ended_at: Option<i64> = row.try_get("ended_at")?;
-        let up_since: Option<i64> = row.try_get("up_since")?;
-        let is_forced = row.try_get::<i64, _>("by_hand")? != 0;
-        let release: Option<i64> = row.try_get("release")?;
-        restarts.push(RestoredRestart {
-            accepted_at: db_time.as_seen_by_caller(row.try_get("accepted_at")?),
-            back_at: up_since
-                .map(timestamp)
-                .or(ended_at.map(|at| db_time.as_seen_by_caller(at)))
-                .filter(|_| is_back && !claims.iter().any(is_resumed)),
-            rule: row.try_get::<Option<String>, _>("rule")?.filter(|rule| rule != MANUAL).map(Arc::from),
-            is_forced,
-            usefulness: match result.as_deref() {
-                Some("no_help") => Usefulness::Useless,
-                Some("ignored") => Usefulness::NeverHappened,
-                _ => Usefulness::Unknown,
-            },
-            release: release.and_then(|release| u64::try_from(release).ok()),
-            app,
-            dyno,
-        });
+        let mut restart = restart_of((app, dyno.clone()), &row, db_time)?;
+        restart.back_at = restart.back_at.filter(|_| !claims.iter().any(is_resumed));
+        restarts.push(restart);
     }
     Ok(restarts)
 }
-
-const RESTARTS: &str = "\
-    SELECT app, dyno, accepted_at, ended_at, up_since, by_hand, release, result, \
-        (SELECT MAX(rule) FROM dynowarden_decisions decided \
-         WHERE decided.attempt = dynowarden_restarts.attempt AND decided.decision = 'restart') AS rule \
-    FROM dynowarden_restarts \
-    WHERE accepted_at > $1 ORDER BY accepted_at";
 
 /// What an earlier process had not sent to the API before it stopped. It is taken out: one process takes it
 /// up.

@@ -14,6 +14,20 @@ use dynowarden_core::record::{
     AttemptId, Decision, MemoryReading, Notice, NoticeKind, Outcome, RestartResult,
 };
 
+/// A reading of the clock that judges leases, and how far it is ahead of the caller's, in microseconds.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct DbTime {
+    pub now: i64,
+    pub ahead: i64,
+}
+
+impl DbTime {
+    /// Converts a time of the clock that judges leases to the caller's clock.
+    pub(super) fn as_seen_by_caller(self, at: i64) -> Timestamp {
+        timestamp(at.saturating_sub(self.ahead))
+    }
+}
+
 /// A record that waits to be written.
 #[derive(Clone, Debug)]
 pub(super) enum Row {

@@ -12,11 +12,11 @@ use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 use tracing::{info, warn};
 
-use crate::store::claims::DbTime;
 use crate::store::database::{self, Link};
 use crate::store::dialect::Dialect;
 use crate::store::error::{Kind, StoreAway};
 use crate::store::queue::Queue;
+use crate::store::rows::DbTime;
 use crate::store::rows::{DecisionRow, Row, micros};
 use crate::store::{JudgingClock, StoreOptions};
 use dynowarden_core::health::clock;

@@ -30,8 +30,8 @@ struct Options {
     /// Less than a minute: every fault once, and ten kills of each kind.
     #[arg(long)]
     quick: bool,
-    /// Only lanes whose name contains this: api, kill, term, last, useless, replicas, descriptors, store, away,
-    /// clock, logplex, hostile.
+    /// Only lanes whose name contains this: api, kill, term, last, useless, replicas, descriptors, store,
+    /// away, clock, logplex, hostile.
     #[arg(long, default_value = "")]
     only: String,
     /// The random seed.

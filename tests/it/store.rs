@@ -43,6 +43,7 @@ macro_rules! suite {
 suite! {
     a_claim_within_the_cool_down_is_rejected,
     a_claim_keeps_that_the_last_restart_did_not_help,
+    a_restart_of_a_replica_is_news_once,
     the_next_process_takes_over_the_claims_of_a_dead_one,
     a_decision_and_its_claim_are_one_transaction,
     a_pause_outlives_a_clock_that_jumps_at_startup,
@@ -197,7 +198,7 @@ async fn a_partly_damaged_file_stops_restarts() {
     store.pauses(at(600)).await.expect("this table is whole");
     assert!(store.health().away.is_some(), "one table is not all");
     let refusal = store.claim(&suite::request(1, "web.1", 1), at(600)).await;
-    assert_eq!(refusal, Err(dynowarden_core::api::ClaimRefusal::StoreAway));
+    assert_eq!(refusal, Err(dynowarden_core::engine::claim::ClaimRefusal::StoreAway));
     store.close().await;
 }
 

@@ -4,7 +4,6 @@ pub mod answer;
 pub mod inspection;
 pub mod json;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -133,30 +132,6 @@ pub enum DeleteResult {
     },
     /// It was not carried out: the API itself said why, or the request was surely not sent.
     Refused(ApiError),
-}
-
-/// Why the store did not grant a claim.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ClaimRefusal {
-    /// Another replica is restarting this dyno, or restarted it within the cool-down.
-    Elsewhere {
-        /// When it may be tried again.
-        until: Timestamp,
-    },
-    /// `max_concurrent` dynos of this process type are out, over all replicas.
-    FormationOut {
-        /// One of those that are out.
-        dyno: DynoName,
-    },
-    /// All replicas together have used up `max_restarts`.
-    MaxRestarts {
-        /// When a restart is allowed again.
-        until: Timestamp,
-    },
-    /// A person paused the app, perhaps at another replica.
-    Paused { until: Timestamp, reason: Arc<str> },
-    /// The store does not answer, and without it the other replicas' restarts are unknown.
-    StoreAway,
 }
 
 impl ApiError {

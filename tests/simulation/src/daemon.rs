@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use dynowarden_core::api::{ApiError, ClaimRefusal, DeleteResult, DynoInfo, json};
+use dynowarden_core::api::{ApiError, DeleteResult, DynoInfo, json};
 use dynowarden_core::codes::Code;
 use dynowarden_core::dedup::{Delivery, FrameDedup, Source};
+use dynowarden_core::engine::claim::ClaimRefusal;
 use dynowarden_core::engine::restore::{RestoredGiveUp, RestoredPause};
 use dynowarden_core::engine::{Effect, Engine, Input};
 use dynowarden_core::event::{Change, DynoState, Event as LineEvent, Fact};
@@ -328,9 +329,14 @@ impl Simulation {
                 self.figures.did("orders_decisions", decisions.len() as u64);
                 Ok(())
             }
-            Effect::Claim { attempt_id, app, seen, is_forced, useless, decision, .. } => {
+            Effect::Claim { attempt_id, app, seen, is_forced, last, decision, .. } => {
                 let rule = decision.map(|decision| decision.rule);
-                self.claim((attempt_id, app), (seen, is_forced), rule, useless.is_some())
+                self.claim(
+                    (attempt_id, app),
+                    (seen, is_forced),
+                    rule,
+                    last.is_some_and(|last| last.useless_after.is_some()),
+                )
             }
             Effect::Delete { attempt_id, app, dyno } => {
                 let app = app.0 as usize;
@@ -454,9 +460,10 @@ impl Simulation {
         }
         let is_elsewhere = self.chance.hits(300);
         let answer = match answer {
-            Err(ClaimRefusal::StoreAway) if is_elsewhere => {
-                Err(ClaimRefusal::Elsewhere { until: later(self.clock().wall(), secs(30)) })
-            }
+            Err(ClaimRefusal::StoreAway) if is_elsewhere => Err(ClaimRefusal::Elsewhere {
+                until: later(self.clock().wall(), secs(30)),
+                restarts: Vec::new(),
+            }),
             answer => answer,
         };
         self.input(Input::Claimed { attempt_id, answer })

@@ -37,7 +37,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use dynowarden_core::api::ClaimRefusal;
+use dynowarden_core::engine::claim::ClaimRefusal;
 use dynowarden_core::engine::restore::RestoredPause;
 use dynowarden_core::engine::{Input, OrderId};
 use dynowarden_core::event::{DynoState, Megabytes};

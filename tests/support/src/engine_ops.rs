@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use dynowarden_core::api::{ApiError, ClaimRefusal, DeleteResult, DynoInfo, FormationInfo};
+use dynowarden_core::api::{ApiError, DeleteResult, DynoInfo, FormationInfo};
 use dynowarden_core::codes::Code;
+use dynowarden_core::engine::claim::ClaimRefusal;
 use dynowarden_core::engine::foreign::Foreign;
 use dynowarden_core::engine::restore::{
     OpenClaim, RestoredGiveUp, RestoredPause, RestoredRestart, RestoredState,
@@ -45,7 +46,7 @@ pub fn check(ops: &[Op]) -> usize {
 /// An effect of the engine that is not answered yet.
 #[derive(Clone, Debug)]
 enum Open {
-    Claim { is_forced: bool },
+    Claim { key: Key, is_forced: bool },
     Delete { key: Key },
     Inspect { key: Option<Key> },
     Poll { key: Key },
@@ -242,24 +243,30 @@ impl Bench {
         }
     }
 
+    /// A restart as the store knows it.
+    fn restarted(&self, (app, dyno): Key, c: u8) -> RestoredRestart {
+        let at = earlier(self.wall, Duration::from_secs(u64::from(c) * 20));
+        RestoredRestart {
+            app,
+            dyno,
+            accepted_at: at,
+            back_at: (c.is_multiple_of(2)).then_some(at),
+            rule: Some("r14".into()),
+            is_forced: c.is_multiple_of(5),
+            usefulness: match c % 4 {
+                0 => Usefulness::Useless,
+                1 => Usefulness::NeverHappened,
+                _ => Usefulness::Unknown,
+            },
+            release: Some(7),
+        }
+    }
+
     fn restore(&mut self, (app, dyno): Key, b: u8, c: u8) {
         let at = earlier(self.wall, Duration::from_secs(u64::from(c) * 20));
         let mut past = RestoredState::default();
         if b.is_multiple_of(2) {
-            past.restarts.push(RestoredRestart {
-                app,
-                dyno: dyno.clone(),
-                accepted_at: at,
-                back_at: (c.is_multiple_of(2)).then_some(at),
-                rule: Some("r14".into()),
-                is_forced: c.is_multiple_of(5),
-                usefulness: match c % 4 {
-                    0 => Usefulness::Useless,
-                    1 => Usefulness::NeverHappened,
-                    _ => Usefulness::Unknown,
-                },
-                release: Some(7),
-            });
+            past.restarts.push(self.restarted((app, dyno.clone()), c));
         }
         if b.is_multiple_of(3) {
             let until = later(self.wall, Duration::from_secs(u64::from(c) * 20));
@@ -352,10 +359,14 @@ impl Bench {
                 };
                 self.input(Input::Polled { attempt_id, answer });
             }
-            Open::Claim { is_forced } => {
+            Open::Claim { key, is_forced } => {
                 let until = later(self.wall, Duration::from_secs(60));
                 let answer = match b % 12 {
-                    8 => Err(ClaimRefusal::Elsewhere { until }),
+                    // A replica has restarted it, and this one may not know.
+                    8 => Err(ClaimRefusal::Elsewhere {
+                        until: if c.is_multiple_of(3) { self.wall } else { until },
+                        restarts: if c.is_multiple_of(2) { vec![self.restarted(key, c)] } else { Vec::new() },
+                    }),
                     9 => Err(ClaimRefusal::FormationOut { dyno: "web.2".parse().expect("a dyno") }),
                     10 => Err(ClaimRefusal::MaxRestarts { until }),
                     11 => Err(ClaimRefusal::StoreAway),
@@ -454,7 +465,7 @@ impl Bench {
                 assert_eq!(decision.is_none(), steps.decided, "the reason goes with the claim, once");
                 steps.draft = decision;
                 assert_eq!(app, AppId(0), "a claim on {} in a dry run", seen.name);
-                self.asks(attempt_id, Open::Claim { is_forced });
+                self.asks(attempt_id, Open::Claim { key: (app, seen.name), is_forced });
             }
             Effect::Delete { attempt_id, app, dyno } => self.hold_delete(attempt_id, (app, dyno)),
             Effect::Inspect { attempt_id, app, dyno } => {

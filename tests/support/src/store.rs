@@ -10,12 +10,14 @@ use dynowarden::config::settings::Database;
 use dynowarden::store::claims::ClaimRequest;
 use dynowarden::store::history::{Filter, Page};
 use dynowarden::store::{JudgingClock, Store, StoreOptions};
-use dynowarden_core::api::{ClaimRefusal, DynoInfo};
+use dynowarden_core::api::DynoInfo;
 use dynowarden_core::codes::Code;
 use dynowarden_core::days::verdict::Verdict;
+use dynowarden_core::engine::RuleHit;
+use dynowarden_core::engine::claim::{ClaimRefusal, KnownRestart};
+use dynowarden_core::engine::restore::RestoredRestart;
 use dynowarden_core::engine::restore::{PendingCause, PendingRestart, RestoredGiveUp, RestoredState};
 use dynowarden_core::engine::status::PauseStatus;
-use dynowarden_core::engine::{RuleHit, UselessRestart};
 use dynowarden_core::event::{DynoState, Megabytes};
 use dynowarden_core::ident::{AppId, DynoName};
 use dynowarden_core::limits;
@@ -125,7 +127,8 @@ pub fn request(attempt_id: u64, name: &str, generation: u64) -> ClaimRequest {
         seen: seen(name, generation),
         is_forced: false,
         broken: Vec::new(),
-        useless: None,
+        // This replica knows of every restart.
+        last: known(at(1_000_000), None),
         decision: None,
         bounds: bounds(),
     }
@@ -194,6 +197,11 @@ async fn page(store: &Store, filter: Filter) -> Page {
     store.decisions(&filter).await.expect("a page")
 }
 
+/// What a replica knows of the last restart, whose new dyno it saw up.
+fn known(accepted_at: Timestamp, useless_after: Option<Duration>) -> Option<KnownRestart> {
+    Some(KnownRestart { accepted_at, is_back: true, is_useless: useless_after.is_some(), useless_after })
+}
+
 async fn refused(store: &Store, request: &ClaimRequest, now: Timestamp) -> ClaimRefusal {
     store.claim(request, now).await.expect_err("a refusal")
 }
@@ -203,7 +211,7 @@ fn out(name: &str) -> ClaimRefusal {
 }
 
 fn until(until: Timestamp) -> ClaimRefusal {
-    ClaimRefusal::Elsewhere { until }
+    ClaimRefusal::Elsewhere { until, restarts: Vec::new() }
 }
 
 // === the record ===
@@ -668,8 +676,8 @@ pub async fn a_claim_keeps_that_the_last_restart_did_not_help(test_store: TestSt
     store.write(&back(at(9), "web.1", 1), at(9));
     assert!(store.flush(Duration::from_secs(10)).await, "the record is written");
     let after = Duration::from_secs(20);
-    let by = |accepted_at| UselessRestart { accepted_at, after };
-    let again = ClaimRequest { useless: Some(by(at(1))), ..request(2, "web.1", 1) };
+    let by = |accepted_at| known(accepted_at, Some(after));
+    let again = ClaimRequest { last: by(at(1)), ..request(2, "web.1", 1) };
     refused(&store, &again, at(10)).await;
     let found = async |store: &Store| {
         let past = store.past(Duration::from_secs(7200), at(1300)).await.expect("a past");
@@ -677,7 +685,7 @@ pub async fn a_claim_keeps_that_the_last_restart_did_not_help(test_store: TestSt
     };
     assert_eq!(found(&store).await, [Usefulness::Unknown]);
     // A replica has restarted it since.
-    let older = ClaimRequest { useless: Some(by(earlier(at(1), Duration::from_secs(900)))), ..again.clone() };
+    let older = ClaimRequest { last: by(earlier(at(1), Duration::from_secs(900))), ..again.clone() };
     store.claim(&older, at(1300)).await.expect("a claim");
     assert_eq!(found(&store).await, [Usefulness::Unknown]);
     // The same attempt again, as after a claim without an answer.
@@ -686,6 +694,45 @@ pub async fn a_claim_keeps_that_the_last_restart_did_not_help(test_store: TestSt
     let store = test_store.open().await;
     assert_eq!(found(&store).await, [Usefulness::Useless]);
     store.close().await;
+}
+
+/// The restart of a replica has to be judged by the next one that wants to restart the dyno.
+pub async fn a_restart_of_a_replica_is_news_once(test_store: TestStore) {
+    if !test_store.shared {
+        return;
+    }
+    let (first, second) = (test_store.open().await, test_store.open().await);
+    let action = Action::Restart { dry_run: false, formation: 1 };
+    let decision = decision(at(0), "web.1", action, Some(AttemptId(1)));
+    let rule = Arc::clone(&decision.rule);
+    let claim = ClaimRequest { decision: Some(Box::new(decision.clone())), ..request(1, "web.1", 0) };
+    first.claim(&claim, at(0)).await.expect("a claim");
+    first.write(&Record::Decision(decision), at(0));
+    first.write(&accepted(at(1), "web.1", 1), at(1));
+    first.write(&back(at(9), "web.1", 1), at(9));
+    assert!(first.flush(Duration::from_secs(10)).await, "the record is written");
+    let unaware = ClaimRequest { last: None, ..request(1, "web.1", 1) };
+    // Within the cool-down, and after it.
+    for (now, expect) in [(at(100), at(601)), (at(700), at(700))] {
+        let ClaimRefusal::Elsewhere { until, restarts } = refused(&second, &unaware, now).await else {
+            panic!("not refused for the restart at {now}");
+        };
+        let facts = |it: &RestoredRestart| (it.accepted_at, it.rule.as_ref() == Some(&rule), it.usefulness);
+        let facts: Vec<_> = restarts.iter().map(facts).collect();
+        assert_eq!((until, facts), (expect, vec![(at(1), true, Usefulness::Unknown)]));
+    }
+    // Its own restart is no news, and neither is a person's word.
+    let own = ClaimRequest { last: None, ..request(2, "web.1", 1) };
+    first.claim(&own, at(700)).await.expect("a claim");
+    first.write(&outcome(at(701), "web.1", 2, RestartResult::Withdrawn), at(701));
+    assert!(first.flush(Duration::from_secs(10)).await, "the record is written");
+    let booting = known(at(1), None).map(|known| KnownRestart { is_back: false, ..known });
+    for (last, is_news) in [(booting, true), (known(at(1), None), false)] {
+        let claim = ClaimRequest { last, ..request(2, "web.1", 1) };
+        assert_eq!(second.claim(&claim, at(702)).await.is_err(), is_news, "{last:?}");
+    }
+    first.close().await;
+    second.close().await;
 }
 
 pub async fn hits_of_all_replicas_are_counted_together(test_store: TestStore) {

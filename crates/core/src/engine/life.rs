@@ -24,6 +24,8 @@ impl Engine {
         if lead > limits::LIFE_LEAD_MAX {
             return;
         }
+        // How long a dyno is down is judged by Heroku's clock only: ours may be set in the meantime.
+        let by_heroku = at;
         let at = if lead > limits::CLOCK_LEAD_MAX { self.now.wall } else { at };
         let recently = self.policy(key).boot_timeout;
         let now = self.now.wall;
@@ -33,15 +35,15 @@ impl Engine {
         }
         // The line about that state may have been lost.
         if let Change::State { from: Some(before), .. } = change {
-            dyno.is_in_state(before, at);
+            dyno.is_in_state(before, by_heroku);
         }
         match change {
             Change::Starting | Change::State { to: DynoState::Starting, .. } => {
                 dyno.process_begins(at);
                 dyno.restarts.is_unseen = true;
-                dyno.is_in_state(DynoState::Starting, at);
+                dyno.is_in_state(DynoState::Starting, by_heroku);
             }
-            Change::State { to, .. } => dyno.is_in_state(to, at),
+            Change::State { to, .. } => dyno.is_in_state(to, by_heroku),
             Change::Leaving | Change::Exited => {}
         }
         let error_at = dyno.attempt.as_ref().map(|attempt| attempt.request().cause.error_at().unwrap_or(now));

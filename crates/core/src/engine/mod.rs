@@ -15,6 +15,7 @@
 
 mod attempt;
 mod boot;
+pub mod claim;
 pub mod counts;
 pub mod days;
 mod decision;
@@ -43,10 +44,11 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::api::{ApiError, ClaimRefusal, DeleteResult, DynoInfo, FormationInfo};
+use crate::api::{ApiError, DeleteResult, DynoInfo, FormationInfo};
 use crate::backoff::Jitter;
 use crate::codes::Code;
 use crate::engine::attempt::{Attempt, Cause};
+use crate::engine::claim::{ClaimRefusal, KnownRestart};
 use crate::engine::counts::Hits;
 use crate::engine::days::AppDays;
 use crate::engine::dyno::{Dyno, DynoKey};
@@ -238,15 +240,6 @@ pub enum Input {
     Wake,
 }
 
-/// A restart that this process found not to help.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct UselessRestart {
-    /// By the wall clock. A replica may have restarted the dyno since.
-    pub accepted_at: Timestamp,
-    /// How soon the error was back.
-    pub after: Duration,
-}
-
 /// Every kind of work that the engine can ask for.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Effect {
@@ -265,10 +258,11 @@ pub enum Effect {
         is_forced: bool,
         /// Dynos of the type that are out for so long that they no longer count as out.
         broken: Vec<DynoName>,
-        /// The dyno's last restart, if that did not help. It is recorded before, and written with the claim
-        /// once more: without it, the process after a kill would begin another row of restarts that do not
-        /// help.
-        useless: Option<UselessRestart>,
+        /// The dyno's last restart. The claim is refused if a replica has restarted the dyno since: that
+        /// restart has to be judged first. That it did not help is recorded before, and written with the
+        /// claim once more: without it, the process after a kill would begin another row of restarts that
+        /// do not help.
+        last: Option<KnownRestart>,
         /// The decision to restart, written with the claim, so that no restart lacks its reason. It is on
         /// record once it comes as [`Effect::Record`]; returning the claim also withdraws it. None if it is
         /// on record already.

@@ -7,13 +7,15 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::api::{ApiError, ClaimRefusal, DeleteResult, DynoInfo, FormationInfo};
+use crate::api::{ApiError, DeleteResult, DynoInfo, FormationInfo};
 use crate::engine::attempt::{Attempt, Claiming, Inspectable, Inspecting, Request, Restarting, Revocable};
+use crate::engine::claim::{ClaimRefusal, KnownRestart};
 use crate::engine::dyno::{DynoKey, Refused};
 use crate::engine::formation::Inspection;
 use crate::engine::judge::{self, Assessment};
 use crate::engine::quota::{CALLS_OF_A_RESTART, CALLS_OF_AN_INSPECTION, Purpose};
-use crate::engine::{Effect, Engine, UselessRestart};
+use crate::engine::restore::RestoredRestart;
+use crate::engine::{Effect, Engine};
 use crate::event::DynoState;
 use crate::ident::{AppId, DynoName};
 use crate::limits;
@@ -276,12 +278,9 @@ impl Engine {
         }
         let (attempt_id, is_forced) = (attempt.request.id, attempt.request.cause.is_forced());
         let decision = attempt.draft.clone();
-        let last = self.dyno_mut(key).restarts.last.as_ref();
-        let useless = last.and_then(|last| {
-            Some(UselessRestart { accepted_at: last.accepted_at, after: last.useless_after? })
-        });
+        let last = self.dyno_mut(key).restarts.last.as_ref().map(KnownRestart::of);
         let app = key.app;
-        self.effects.push(Effect::Claim { attempt_id, app, seen, is_forced, broken, useless, decision });
+        self.effects.push(Effect::Claim { attempt_id, app, seen, is_forced, broken, last, decision });
         self.put(key, attempt);
     }
 
@@ -301,8 +300,8 @@ impl Engine {
                 let allowed = self.policy(key).max_restarts;
                 self.leave(key, attempt, Hold::MaxRestarts { allowed, until });
             }
-            Err(ClaimRefusal::Elsewhere { until }) => {
-                self.leave(key, attempt, Hold::ClaimedElsewhere { until });
+            Err(ClaimRefusal::Elsewhere { until, restarts }) => {
+                self.elsewhere(key, attempt, until, &restarts);
             }
             Err(ClaimRefusal::FormationOut { dyno }) => {
                 let allowed = self.policy(key).max_concurrent.get();
@@ -313,6 +312,23 @@ impl Engine {
                 self.leave(key, attempt, Hold::Paused { until, reason });
             }
             Err(ClaimRefusal::StoreAway) => self.leave(key, attempt, Hold::StoreAway),
+        }
+    }
+
+    /// Another replica restarts the dyno, or has restarted it. With a restart of which this process did not
+    /// know, the error is judged once more.
+    fn elsewhere(&mut self, key: DynoKey, attempt: Claiming, until: Timestamp, restarts: &[RestoredRestart]) {
+        if !restarts.is_empty() {
+            self.relearn(key, restarts, &attempt.request.cause);
+        }
+        let hold = Hold::ClaimedElsewhere { until };
+        if restarts.is_empty() || until > self.now.wall || attempt.request.decided {
+            self.leave(key, attempt, hold);
+        } else if attempt.request.cause.is_manual() {
+            self.wait(key, attempt, hold, Some(Duration::ZERO));
+        } else {
+            self.close(key, &attempt.request);
+            self.admit(key, attempt.into_request().cause);
         }
     }
 

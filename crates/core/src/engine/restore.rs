@@ -12,11 +12,12 @@ use crate::codes::Code;
 use crate::engine::attempt::{Attempt, Cause, Queued};
 use crate::engine::dyno::{DynoKey, GivenUp, LastRestart};
 use crate::engine::{Engine, Pause};
+use crate::event::DynoState;
 use crate::ident::{AppId, DynoName};
 use crate::limits;
 use crate::record::usefulness::Usefulness;
 use crate::record::{AttemptId, MANUAL};
-use crate::time::since;
+use crate::time::{earlier, since};
 
 /// State of earlier processes and of replicas.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -163,6 +164,32 @@ impl Engine {
             let ends = self.now.mono.saturating_add(since(self.now.wall, until));
             self.set_pause(app, Pause { ends, is_restored: true, reason, until, by });
         }
+    }
+
+    /// Takes the restarts of a dyno from the store, of which a replica made the last one, and judges that by
+    /// the error that asked for the next one.
+    pub(super) fn relearn(&mut self, key: DynoKey, restarts: &[RestoredRestart], cause: &Cause) {
+        let known = &mut self.dyno_mut(key).restarts;
+        let is_unseen = known.is_unseen;
+        known.forget_restarts();
+        for restart in restarts {
+            self.restore_restart(restart, false);
+        }
+        // The claim came with a look at the dyno. A replica that died may not have seen it up again. The API
+        // cuts times to whole seconds.
+        let dyno = self.dyno_mut(key);
+        dyno.restarts.is_unseen = is_unseen;
+        let up_since =
+            dyno.seen.as_ref().filter(|seen| seen.state == DynoState::Up).map(DynoInfo::in_state_since);
+        if let Some(last) = &mut dyno.restarts.last {
+            last.back_at = last
+                .back_at
+                .or(up_since.filter(|up| *up > earlier(last.accepted_at, Duration::from_secs(2))));
+        }
+        if let Cause::Rule { rule, error_at, .. } = cause {
+            self.judge_by_use(key, rule, (*error_at, *error_at));
+        }
+        self.give_up_if_due(key);
     }
 
     /// Counts a restart of an earlier process; one that is open is watched on by this process.

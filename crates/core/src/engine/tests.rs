@@ -10,8 +10,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::api::{ApiError, ClaimRefusal, DeleteResult, DynoInfo, FormationInfo};
+use crate::api::{ApiError, DeleteResult, DynoInfo, FormationInfo};
 use crate::codes::Code;
+use crate::engine::claim::ClaimRefusal;
 use crate::engine::foreign::Foreign;
 use crate::engine::restore::{OpenClaim, RestoredGiveUp, RestoredPause, RestoredRestart, RestoredState};
 use crate::engine::{Effect, Engine, Input, OrderId};
@@ -1440,7 +1441,7 @@ fn a_dry_run_decides_and_sends_nothing() {
 fn a_refused_claim_holds() {
     for (refusal, label) in [
         (ClaimRefusal::StoreAway, "store_away"),
-        (ClaimRefusal::Elsewhere { until: Timestamp::UNIX_EPOCH }, "claimed_elsewhere"),
+        (ClaimRefusal::Elsewhere { until: Timestamp::UNIX_EPOCH, restarts: Vec::new() }, "claimed_elsewhere"),
         (ClaimRefusal::FormationOut { dyno: dyno("web.2") }, "formation_out"),
         (ClaimRefusal::MaxRestarts { until: later(Timestamp::UNIX_EPOCH, mins(1)) }, "max_restarts"),
     ] {

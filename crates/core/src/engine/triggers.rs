@@ -268,8 +268,8 @@ impl Engine {
         self.decide(key, &cause, Action::Hold(hold), Some(attempt_id));
     }
 
-    /// Whether an error of another rule keeps a waiting attempt alive, whose own error is too old. Just before
-    /// the DELETE, the error of the rule that asks for it must be recent.
+    /// Whether an error of another rule takes the place of a waiting attempt's own, which is too old. Just
+    /// before the DELETE, the error of the rule that asks for it must be recent.
     fn takes_over(&mut self, key: DynoKey, cause: &Cause) -> bool {
         let waiting = self.dynos.get(&key).and_then(|dyno| match &dyno.attempt {
             Some(attempt @ (Attempt::Queued(_) | Attempt::Inspecting(_) | Attempt::Waiting(_))) => {

@@ -15,6 +15,7 @@ use crate::engine::attempt::Cause;
 use crate::engine::dyno::{DynoKey, GivenUp, LastRestart, Often, Restarts};
 use crate::limits;
 use crate::policy::Rate;
+use crate::policy::verdict::RestartTimes;
 use crate::record::usefulness::Usefulness;
 use crate::record::{AttemptId, NoticeKind, Outcome, Record, RestartResult};
 use crate::time::{later, on_axis, since};
@@ -244,7 +245,14 @@ impl Engine {
             // One more try.
             given_up => *given_up = None,
         }
-        if !is_released && self.is_give_up_due(key) {
+        if !is_released {
+            self.give_up_if_due(key);
+        }
+    }
+
+    /// Gives up on a dyno whose last restart, as another process found, was one too many.
+    pub(super) fn give_up_if_due(&mut self, key: DynoKey) {
+        if self.is_give_up_due(key) {
             self.give_up(key);
         }
     }
@@ -285,6 +293,12 @@ impl Restarts {
     fn has_given_up_since(&self) -> bool {
         let is_before = |at: SignedDuration| self.last.as_ref().is_none_or(|last| last.accepted <= at);
         self.gave_up_at.is_some_and(is_before)
+    }
+
+    /// Forgets all restarts, but not a give-up after them.
+    pub(super) fn forget_restarts(&mut self) {
+        (self.last, self.useless) = (None, 0);
+        self.accepted = RestartTimes::default();
     }
 
     /// Starts all counts again, after a release or a person's word. The cool-down runs on.

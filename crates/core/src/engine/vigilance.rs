@@ -62,6 +62,7 @@ impl Engine {
     /// Notes which dynos of the listed types are down, and reports each broken one once.
     pub(super) fn note_states(&mut self, app: AppId, view: &FormationInfo) {
         let (boot_timeout, now) = (self.app(app).plan.policy.boot_timeout, self.cautious_now().wall);
+        let by_heroku = self.platform_now();
         for seen in view.formation.iter().chain(&view.dyno).filter(|seen| !seen.is_one_off) {
             let Some(key) = self.key(app, &seen.name) else { continue };
             let is_up = seen.state == DynoState::Up;
@@ -73,7 +74,7 @@ impl Engine {
                 attempt.is_some_and(|attempt| matches!(attempt, Attempt::Failed(_)) || attempt.may_be_out());
             let dyno = self.dyno_mut(key);
             // An unknown word does not say since when the dyno is out.
-            let at = if seen.state == DynoState::Other { now } else { seen.in_state_since() };
+            let at = if seen.state == DynoState::Other { by_heroku } else { seen.in_state_since() };
             dyno.is_in_state(seen.state, at);
             let Some(down) = &mut dyno.down else { continue };
             // Its own outcome reports a restart that failed.

@@ -7,9 +7,9 @@ use super::rows::{errs_for, times};
 use super::{APP, Bench, dyno, mins, plan, secs};
 use crate::api::DynoInfo;
 use crate::engine::Input;
-use crate::event::{Change, DynoState};
+use crate::event::{Change, DynoState, Event, Fact};
 use crate::policy::{Act, Trigger};
-use crate::time::earlier;
+use crate::time::{earlier, later};
 
 #[test]
 fn one_off_dynos_are_looked_at_once() {
@@ -36,6 +36,22 @@ fn a_dyno_that_was_scaled_away_is_not_broken() {
     bench.pass(secs(20));
     bench.r14("web.1");
     assert!(bench.deletes.is_empty(), "it boots, and the others wait: {:#?}", bench.timeline);
+}
+
+/// Found by the simulation: a clock that was set right made a dyno look as if it had been down for longer
+/// than it may take to boot, and another went beside it.
+#[test]
+fn a_dyno_is_not_down_for_longer_because_our_clock_was_set() {
+    let mut bench = Bench::new(plan(), 3);
+    let by_heroku = later(bench.now.wall, mins(4));
+    let fact = Fact::Life { dyno: dyno("web.2"), change: Change::Starting };
+    bench.input(Input::Events { app: APP, events: vec![Event { at: by_heroku, fact }] });
+    bench.now.wall = by_heroku;
+    bench.boot = mins(2);
+    bench.replace("web.2");
+    bench.pass(secs(10));
+    bench.r14("web.1");
+    assert!(bench.deletes.is_empty(), "{:#?}", bench.timeline);
 }
 
 #[test]

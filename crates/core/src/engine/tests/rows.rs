@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use super::{APP, Bench, Fault, dyno, mins, plan, secs};
 use crate::codes::Code;
 use crate::engine::Input;
+use crate::engine::claim::ClaimRefusal;
 use crate::engine::restore::{
     OpenClaim, PendingCause, PendingRestart, RestoredGiveUp, RestoredPause, RestoredRestart, RestoredState,
 };
@@ -363,6 +364,45 @@ fn a_restart_is_judged_before_the_next_one_of_a_new_process() {
     assert_eq!((bench.deletes.len(), times(&bench, "web.1 no_help")), (0, 1), "{:#?}", bench.timeline);
     errs_for(&mut bench, "web.1", mins(1));
     assert_eq!(bench.deletes.len(), 1, "{:#?}", bench.timeline);
+}
+
+/// Three replicas take turns, and none of them would otherwise see more than one of the restarts.
+#[test]
+fn the_restarts_of_replicas_are_judged_before_the_next_one() {
+    let news = |until: Timestamp, restarts: Vec<RestoredRestart>| {
+        Fault::Claim(ClaimRefusal::Elsewhere { until, restarts })
+    };
+    let replica = |bench: &Bench, back_ago: u64, before: &[Usefulness]| {
+        let wall = bench.now.wall;
+        let mut restarts: Vec<RestoredRestart> = before
+            .iter()
+            .zip([90, 60, 30])
+            .map(|(usefulness, minutes)| restored(wall, minutes, *usefulness))
+            .collect();
+        restarts.push(RestoredRestart {
+            accepted_at: earlier(wall, secs(back_ago + 10)),
+            back_at: Some(earlier(wall, secs(back_ago))),
+            ..restored(wall, 0, Usefulness::Unknown)
+        });
+        restarts
+    };
+    let run = |back_ago: u64, before: &[Usefulness]| {
+        let mut plan = generous();
+        (plan.policy.cooldown, plan.policy.min_uptime) = (mins(1), mins(1));
+        let mut bench = Bench::new(plan, 1);
+        let restarts = replica(&bench, back_ago, before);
+        bench.faults.push_back(news(bench.now.wall, restarts));
+        bench.r14("web.1");
+        let last = bench.timeline.last().cloned().unwrap_or_default();
+        (bench.deletes.len(), times(&bench, "web.1 no_help"), last)
+    };
+    let useless = Usefulness::Useless;
+    // The second that did not help: the cool-down is four times as long.
+    assert_eq!(run(140, &[useless]), (0, 1, "00:00:00 web.1 hold cooling_down".to_owned()));
+    // The third: no more.
+    assert_eq!(run(140, &[useless, useless]), (0, 1, "00:00:00 web.1 hold given_up".to_owned()));
+    // It helped, so the next one follows at once.
+    assert_eq!(run(1000, &[useless, useless]), (1, 0, "00:00:00 web.1 accepted".to_owned()));
 }
 
 /// A process that ended in good order leaves the error that its successor takes up.
