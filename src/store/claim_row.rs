@@ -26,6 +26,8 @@ pub(super) struct Row {
     /// The release of the replaced instance, and once the new one is up, its release.
     pub(super) release: Option<i64>,
     pub(super) result: Option<String>,
+    /// Among the restarts of the dyno, in the order of their claims.
+    pub(super) place: i64,
 }
 
 impl Row {
@@ -75,6 +77,7 @@ impl FromRow<'_, AnyRow> for Row {
             is_forced: row.try_get::<i64, _>("by_hand")? != 0,
             release: row.try_get("release")?,
             result: row.try_get("result")?,
+            place: row.try_get("place")?,
         })
     }
 }

@@ -178,7 +178,7 @@ pub(super) async fn renew(
 /// within its longest bound.
 const ROWS: &str = "\
     SELECT attempt, holder, attempt_number, dyno, instance, created_at, updated_at, claimed_at, lease_until, \
-        accepted_at, ended_at, by_hand, release, result \
+        accepted_at, ended_at, by_hand, release, result, place \
     FROM dynowarden_restarts \
     WHERE app = $1 AND process_type = $2 \
         AND (ended_at IS NULL OR lease_until > $3 OR (dyno = $4 AND accepted_at > $5))";
@@ -193,8 +193,9 @@ const RESOLVE: &str = "\
 const CLAIM: &str = "\
     INSERT INTO dynowarden_restarts \
         (attempt, holder, attempt_number, app, process_type, dyno, by_hand, instance, created_at, \
-         updated_at, release, settle_ms, tries, claimed_at, lease_until) \
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 1, $13, $14) \
+         updated_at, release, settle_ms, tries, claimed_at, lease_until, place) \
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 1, $13, $14, \
+        (SELECT COALESCE(MAX(place), 0) + 1 FROM dynowarden_restarts WHERE app = $4 AND dyno = $6)) \
     ON CONFLICT (attempt) DO UPDATE SET \
         instance = excluded.instance, created_at = excluded.created_at, updated_at = excluded.updated_at, \
         release = excluded.release, tries = dynowarden_restarts.tries + 1, \
@@ -230,7 +231,7 @@ struct Resolved {
 /// The restarts of the claimed dyno.
 #[derive(Debug, Default)]
 struct Restarts<'r> {
-    /// Accepted ones, the newest first.
+    /// Accepted ones, the last first.
     accepted: Vec<(i64, &'r Row)>,
     /// The end of another claim, or of a DELETE that may still be carried out.
     blocked_until: Option<i64>,
@@ -251,7 +252,7 @@ fn judge(rows: &[Row], give_up: Option<GiveUp>, claimant: Claimant<'_>, db_time:
         && accepted
             .first()
             .is_some_and(|(at, row)| row.is_news_to(request.last, *at, (claimant.holder, db_time)));
-    let last = if request.is_forced { replaced_at } else { accepted.first().map(|(at, _)| *at) };
+    let last = if request.is_forced { replaced_at } else { accepted.iter().map(|(at, _)| *at).max() };
     let is_of_release = |row: &Row| {
         row.release.is_none() || release_of(&request.seen).is_none_or(|release| row.release == Some(release))
     };
@@ -344,7 +345,7 @@ fn restarts<'r>(rows: &'r [Row], claimant: Claimant<'_>, now: i64) -> Restarts<'
             }
         }
     }
-    found.accepted.sort_unstable_by_key(|(at, _)| Reverse(*at));
+    found.accepted.sort_unstable_by_key(|(_, row)| Reverse(row.place));
     found
 }
 
@@ -420,6 +421,7 @@ mod tests {
             is_forced: false,
             release: Some(7),
             result: None,
+            place: 1,
         }
     }
 

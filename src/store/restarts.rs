@@ -12,7 +12,8 @@ use dynowarden_core::ident::{AppId, DynoName};
 use dynowarden_core::record::MANUAL;
 use dynowarden_core::record::usefulness::Usefulness;
 
-/// The rows of accepted restarts since a time of the store's clock, the oldest first: of one dyno, or of all.
+/// The rows of accepted restarts since a time of the store's clock, those of a dyno in the order
+/// of their claims: of one dyno, or of all.
 pub(super) async fn rows(
     since: i64,
     dyno: Option<(&str, &DynoName)>,
@@ -65,4 +66,4 @@ const RESTARTS: &str = "\
         (SELECT MAX(rule) FROM dynowarden_decisions decided \
          WHERE decided.attempt = dynowarden_restarts.attempt AND decided.decision = 'restart') AS rule \
     FROM dynowarden_restarts \
-    WHERE accepted_at > $1 AND ($2 = '' OR (app = $2 AND dyno = $3)) ORDER BY accepted_at";
+    WHERE accepted_at > $1 AND ($2 = '' OR (app = $2 AND dyno = $3)) ORDER BY place";

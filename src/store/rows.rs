@@ -290,8 +290,9 @@ pub(super) fn did_not_help(app: &str, dyno: &str, after: Duration, latest: i64) 
 
 const NO_HELP: &str = "\
     UPDATE dynowarden_restarts SET result = $3, text = $4 \
-    WHERE app = $1 AND dyno = $2 AND accepted_at <= $5 AND accepted_at = \
-        (SELECT MAX(accepted_at) FROM dynowarden_restarts WHERE app = $1 AND dyno = $2)";
+    WHERE app = $1 AND dyno = $2 AND accepted_at <= $5 AND place = \
+        (SELECT MAX(place) FROM dynowarden_restarts \
+         WHERE app = $1 AND dyno = $2 AND accepted_at IS NOT NULL)";
 
 const OVER: &str = "\
     UPDATE dynowarden_restarts SET result = $3, text = $4, ended_at = $5, lease_until = 0 \

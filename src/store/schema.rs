@@ -19,7 +19,7 @@ pub(super) enum SchemaError {
 
 /// All schema changes, in order; a schema's version is the number of changes applied. A released one is never
 /// changed.
-const MIGRATIONS: [&str; 10] = [
+const MIGRATIONS: [&str; 11] = [
     include_str!("../../migrations/0001_record.sql"),
     include_str!("../../migrations/0002_memory_after_restart.sql"),
     include_str!("../../migrations/0003_names.sql"),
@@ -30,6 +30,7 @@ const MIGRATIONS: [&str; 10] = [
     include_str!("../../migrations/0008_evidence.sql"),
     include_str!("../../migrations/0009_pause_asked_by.sql"),
     include_str!("../../migrations/0010_series_blocks.sql"),
+    include_str!("../../migrations/0011_order_of_restarts.sql"),
 ];
 
 pub(super) const VERSION: i64 = MIGRATIONS.len() as i64;

@@ -44,6 +44,7 @@ suite! {
     a_claim_within_the_cool_down_is_rejected,
     a_claim_keeps_that_the_last_restart_did_not_help,
     a_restart_of_a_replica_is_news_once,
+    restarts_come_in_the_order_of_their_claims,
     the_next_process_takes_over_the_claims_of_a_dead_one,
     a_decision_and_its_claim_are_one_transaction,
     a_pause_outlives_a_clock_that_jumps_at_startup,

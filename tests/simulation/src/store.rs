@@ -102,8 +102,9 @@ impl Store {
             }
             Write::NoHelp { app, dyno } => {
                 let of_dyno = |row: &&mut Row| row.app == app && row.target.name == dyno;
-                let accepted = self.rows.iter_mut().filter(of_dyno).filter(|row| row.accepted_at.is_some());
-                if let Some(last) = accepted.max_by_key(|row| row.accepted_at) {
+                let mut accepted =
+                    self.rows.iter_mut().filter(of_dyno).filter(|row| row.accepted_at.is_some());
+                if let Some(last) = accepted.next_back() {
                     last.usefulness = Usefulness::Useless;
                 }
             }
@@ -171,7 +172,6 @@ impl Store {
                 });
             }
         }
-        restarts.sort_by_key(|restart| restart.accepted_at);
         RestoredState {
             claims,
             given_up: self.given_up.clone(),

@@ -696,6 +696,28 @@ pub async fn a_claim_keeps_that_the_last_restart_did_not_help(test_store: TestSt
     store.close().await;
 }
 
+/// The clock was set back between two restarts.
+pub async fn restarts_come_in_the_order_of_their_claims(test_store: TestStore) {
+    let store = test_store.open().await;
+    for (attempt_id, secs) in [(1, 5000), (2, 0)] {
+        let claim = ClaimRequest { is_forced: true, ..request(attempt_id, "web.1", attempt_id) };
+        store.claim(&claim, at(secs)).await.expect("a claim");
+        store.write(&accepted(at(secs + 1), "web.1", attempt_id), at(secs + 1));
+        store.write(&back(at(secs + 9), "web.1", attempt_id), at(secs + 9));
+        assert!(store.flush(Duration::from_secs(10)).await, "the record is written");
+    }
+    let no_help = RestartResult::NoHelp { after: Duration::from_secs(20) };
+    store.write(&outcome(at(30), "web.1", 2, no_help), at(30));
+    assert!(store.flush(Duration::from_secs(10)).await, "the record is written");
+    let past = store.past(Duration::from_secs(7200), at(60)).await.expect("a past");
+    let found: Vec<_> = past.restarts.iter().map(|it| (it.accepted_at, it.usefulness)).collect();
+    // The database's clock, if it has one, was not set.
+    let first = if test_store.shared { found[0].0 } else { at(5001) };
+    assert_eq!(found[0], (first, Usefulness::Unknown));
+    assert_eq!(found[1].1, Usefulness::Useless);
+    store.close().await;
+}
+
 /// The restart of a replica has to be judged by the next one that wants to restart the dyno.
 pub async fn a_restart_of_a_replica_is_news_once(test_store: TestStore) {
     if !test_store.shared {

@@ -42,8 +42,8 @@ pub enum ClaimRefusal {
     Elsewhere {
         /// When it may be tried again.
         until: Timestamp,
-        /// All accepted restarts of the dyno that still count, the oldest first, if the claimant does not
-        /// know all about the last one.
+        /// All accepted restarts of the dyno that still count, in the order in which they were asked for,
+        /// if the claimant does not know all about the last one.
         restarts: Vec<RestoredRestart>,
     },
     /// `max_concurrent` dynos of this process type are out, over all replicas.

@@ -29,7 +29,8 @@ pub struct RestoredState {
     pub pending: Vec<PendingRestart>,
     pub given_up: Vec<RestoredGiveUp>,
     pub pauses: Vec<RestoredPause>,
-    /// Accepted restarts that a cool-down or `max_restarts` still counts, oldest first.
+    /// Accepted restarts that a cool-down or `max_restarts` still counts, those of a dyno
+    /// in the order in which they were asked for.
     pub restarts: Vec<RestoredRestart>,
 }
 
@@ -198,16 +199,16 @@ impl Engine {
         if !self.track(key) {
             return;
         }
-        let (now, rate) = (self.mono(), self.policy(key).max_restarts);
+        let (now, wall, rate) = (self.mono(), self.now.wall, self.policy(key).max_restarts);
         // A younger one may not be judged yet.
         let judged_after = self.policy(key).boot_timeout + limits::HELP_WITHIN;
         // A time in the future, written by a wrong clock, counts as now: longer, never shorter.
-        let age = since(restart.accepted_at, self.now.wall);
+        let age = since(restart.accepted_at, wall);
         let accepted =
             SignedDuration::try_from(age).map_or(SignedDuration::MIN, |age| now.saturating_sub(age));
         let restarts = &mut self.dyno_mut(key).restarts;
-        // The rows are in the order of a clock that may have been set, so that those before may be later
-        // ones. A release that is older than theirs clears nothing, and what it used up is cleared already.
+        // Releases count upwards. One that is older than that of a restart before clears nothing, and what
+        // it used up is cleared already.
         let is_cleared = matches!((restart.release, restarts.release), (Some(of), Some(newer)) if of < newer);
         if !is_cleared {
             restarts.under_release(restart.release);
@@ -233,21 +234,23 @@ impl Engine {
                 Usefulness::Unknown => restarts.useless = 0,
             }
         }
-        if restarts.last.as_ref().is_none_or(|last| last.accepted <= accepted) {
-            restarts.last = Some(LastRestart {
-                attempt_id: None,
-                accepted_at: restart.accepted_at,
-                began_at: restart.accepted_at,
-                accepted,
-                back_at: restart.back_at,
-                was_low: false,
-                usefulness: restart.usefulness,
-                useless_after: None,
-                judged_by: restart.rule.clone().filter(|_| restart.usefulness == Usefulness::Unknown),
-                unread: None,
-                errors: None,
-            });
-        }
+        // A clock that was set makes the last one seem older than those before. The cool-down runs from the
+        // youngest; one that seems to come is older than those after it.
+        let before = restarts.last.as_ref().filter(|last| last.accepted_at <= wall);
+        let youngest = before.map_or(accepted, |last| last.accepted.max(accepted));
+        restarts.last = Some(LastRestart {
+            attempt_id: None,
+            accepted_at: restart.accepted_at,
+            began_at: restart.accepted_at,
+            accepted: youngest,
+            back_at: restart.back_at,
+            was_low: false,
+            usefulness: restart.usefulness,
+            useless_after: None,
+            judged_by: restart.rule.clone().filter(|_| restart.usefulness == Usefulness::Unknown),
+            unread: None,
+            errors: None,
+        });
         // There may have been a release in the meantime.
         restarts.is_unseen = true;
     }

@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::{APP, Bench, Fault, dyno, mins, plan, secs};
 use crate::codes::Code;
@@ -556,6 +556,37 @@ fn a_clock_that_is_behind_makes_no_old_give_up_new() {
     bench.pass(mins(11));
     errs_for(&mut bench, "web.1", mins(4));
     assert!(bench.deletes.is_empty(), "{:#?}", bench.timeline);
+}
+
+/// Found by the simulation: the restarts came in the order of a clock that was set in between, so that one of
+/// which nothing is known seemed to be the last, or to lie between two others.
+#[test]
+fn restarts_count_in_the_order_in_which_they_were_asked_for() {
+    let check = |unknown_minutes: i64, is_last: bool, doubled: &str| {
+        let mut bench = Bench::new(generous(), 1);
+        let wall = bench.now.wall;
+        let at = |minutes: i64, usefulness| {
+            let accepted_at = wall - SignedDuration::from_mins(minutes);
+            let back_at = Some(accepted_at);
+            RestoredRestart { accepted_at, back_at, ..restored(wall, 0, usefulness) }
+        };
+        let unknown = RestoredRestart { rule: None, ..at(unknown_minutes, Usefulness::Unknown) };
+        let mut restarts = vec![at(30, Usefulness::Useless), at(12, Usefulness::Useless)];
+        restarts.insert(if is_last { 2 } else { 0 }, unknown);
+        bench.input(Input::Restore(RestoredState { restarts, ..RestoredState::default() }));
+        bench.r14("web.1");
+        let last = bench.timeline.last().cloned().unwrap_or_default();
+        assert!(last.ends_with(doubled), "{unknown_minutes}, {is_last}: {:#?}", bench.timeline);
+    };
+    // Two in a row: the cool-down of 10 minutes is 40.
+    check(60, false, "hold cooling_down");
+    check(20, false, "hold cooling_down");
+    check(-60, false, "hold cooling_down");
+    // It ended the row: 10 minutes since the youngest are over.
+    check(11, true, "accepted");
+    check(60, true, "accepted");
+    // It seems to come, so it counts as young.
+    check(-60, true, "hold cooling_down");
 }
 
 /// The clock was set back after the person's word, so that later restarts come before it.
