@@ -510,6 +510,7 @@ mod tests {
             ended_at: Some(NOW - secs(ago - 8)),
             lease_until: 0,
             result: Some(result.to_owned()),
+            place: 10_000 - ago,
             ..lapsed(ago)
         }
     }

@@ -37,7 +37,7 @@ impl Store {
     /// # Errors
     /// The store is away.
     pub async fn windows(&self, app: &AppName, since: Timestamp) -> Result<Vec<WindowCounts>, StoreAway> {
-        self.shared.within(limits::SERIES_WAIT, read(app, since, &self.shared.link.read)).await
+        self.shared.reading(limits::SERIES_WAIT, read(app, since, &self.shared.link.read)).await
     }
 }
 

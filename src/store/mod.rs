@@ -301,7 +301,7 @@ impl Store {
     pub async fn pauses(&self, now: Timestamp) -> Result<Vec<RestoredPause>, StoreAway> {
         let shared = &self.shared;
         shared.note_time(now);
-        let pauses = shared.within(limits::STORE_WAIT, async {
+        let pauses = shared.reading(limits::STORE_WAIT, async {
             let mut connection = shared.link.read.acquire().await?;
             let db_time = shared.db_time(&mut connection, now).await?;
             past::pauses(shared, &mut connection, db_time).await
@@ -364,7 +364,7 @@ impl Store {
     pub async fn decisions(&self, filter: &Filter) -> Result<Page, StoreAway> {
         self.shared.queue.all_written(PAGE_FLUSH_WAIT).await;
         let page = history::read(filter, &self.shared.link.read);
-        self.shared.within(limits::STORE_WAIT, page).await
+        self.shared.reading(limits::STORE_WAIT, page).await
     }
 
     /// Writes waiting rows, if the store is there, and ends the connections.

@@ -46,7 +46,7 @@ impl Store {
         since: Timestamp,
     ) -> Result<AppHistory, StoreAway> {
         let read = read(app, dyno, since, &self.shared.link.read);
-        self.shared.within(limits::SERIES_WAIT, read).await
+        self.shared.reading(limits::SERIES_WAIT, read).await
     }
 }
 

@@ -188,18 +188,29 @@ impl StoreInner {
         wait: Duration,
         work: impl Future<Output = Result<T, sqlx::Error>>,
     ) -> Result<T, StoreAway> {
+        let done = self.reading(wait, work).await;
+        if done.is_ok() {
+            self.is_there();
+        }
+        done
+    }
+
+    /// The same for work that only reads. A full disk or a locked file can still be read, so it does not end
+    /// the time for which the store is away.
+    pub(super) async fn reading<T>(
+        &self,
+        wait: Duration,
+        work: impl Future<Output = Result<T, sqlx::Error>>,
+    ) -> Result<T, StoreAway> {
         let mut done = self.link.within(wait, work).await;
-        match &mut done {
-            Ok(_) => self.is_there(),
-            Err(away) => {
-                // A server may be fixed while we wait; a damaged file cannot be fixed while it is open.
-                if away.kind == Kind::Damaged && self.link.dialect == Dialect::Sqlite {
-                    self.damaged.store(true, Ordering::Relaxed);
-                    away.what = format!("{}{DAMAGED}", away.what).into();
-                }
-                if away.kind != Kind::Data {
-                    self.is_away(away);
-                }
+        if let Err(away) = &mut done {
+            // A server may be fixed while we wait; a damaged file cannot be fixed while it is open.
+            if away.kind == Kind::Damaged && self.link.dialect == Dialect::Sqlite {
+                self.damaged.store(true, Ordering::Relaxed);
+                away.what = format!("{}{DAMAGED}", away.what).into();
+            }
+            if away.kind != Kind::Data {
+                self.is_away(away);
             }
         }
         done
@@ -248,7 +259,11 @@ const SERVER_CLOCK: &str = "SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 
 mod tests {
     use std::time::Duration;
 
+    use sqlx::ConnectOptions as _;
+    use sqlx::sqlite::SqliteConnectOptions;
+
     use crate::config::settings::Database;
+    use crate::store::history::Filter;
     use crate::store::{Store, StoreOptions};
     use dynowarden_core::ident::AppId;
     use dynowarden_core::record::hold::Hold;
@@ -287,6 +302,31 @@ mod tests {
         // The next connection has no such limit: as if the operator had made room.
         assert!(store.flush(Duration::from_secs(30)).await);
         assert_eq!(store.health(), Default::default());
+        store.close().await;
+    }
+
+    /// It can be read all the time, which must not look like a recovery.
+    #[tokio::test]
+    async fn a_locked_file_is_away_until_it_can_be_written() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("x.db");
+        let options = StoreOptions::new(vec!["acme".parse().expect("an app")], Duration::from_secs(3600));
+        let now = "2026-03-01T00:00:00Z".parse().expect("a time");
+        let store = Store::open(&Database::Sqlite(path.clone()), options, now).await.expect("a store");
+        let mut health = store.watch();
+        let mut other = SqliteConnectOptions::new().filename(&path).connect().await.expect("a connection");
+        sqlx::raw_sql("BEGIN IMMEDIATE").execute(&mut other).await.expect("the lock");
+        store.write(&refusal(1), now);
+        health.wait_for(Option::is_some).await.expect("a store");
+        // More than one try, with the page of decisions read in between.
+        for _ in 0..8 {
+            store.decisions(&Filter::default()).await.expect("a page");
+            assert!(health.borrow().is_some());
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+        sqlx::raw_sql("ROLLBACK").execute(&mut other).await.expect("unlocked");
+        health.wait_for(Option::is_none).await.expect("a store");
+        assert!(store.flush(Duration::from_secs(30)).await);
         store.close().await;
     }
 }

@@ -50,9 +50,14 @@ pub(super) async fn run(shared: Arc<StoreInner>, end: CancellationToken) {
     shared.link.close().await;
 }
 
+/// Whether the store is there: can be read, and if it was away, can be written.
 async fn ask(shared: &StoreInner) -> bool {
-    let question = sqlx::query_scalar::<_, i64>("SELECT COUNT(*) FROM dynowarden_schema");
-    shared.within(limits::STORE_WAIT, question.fetch_one(&shared.link.write)).await.is_ok()
+    let question = if shared.away.borrow().is_some() {
+        sqlx::query("UPDATE dynowarden_schema SET version = version")
+    } else {
+        sqlx::query("SELECT COUNT(*) FROM dynowarden_schema")
+    };
+    shared.within(limits::STORE_WAIT, question.execute(&shared.link.write)).await.is_ok()
 }
 
 /// Writes one batch; false if the store is away.

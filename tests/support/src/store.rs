@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use dynowarden::config::settings::Database;
 use dynowarden::store::claims::ClaimRequest;
+use dynowarden::store::error::StoreError;
 use dynowarden::store::history::{Filter, Page};
 use dynowarden::store::{JudgingClock, Store, StoreOptions};
 use dynowarden_core::api::DynoInfo;
@@ -54,7 +55,14 @@ impl TestStore {
     }
 
     pub async fn open_with(&self, options: StoreOptions) -> Store {
-        Store::open(&self.database, options, start()).await.expect("a store")
+        // A process that another test has just forked holds all locks until it runs its own program.
+        for _ in 0..20 {
+            match Store::open(&self.database, options.clone(), start()).await {
+                Err(StoreError::InUse { .. }) => tokio::time::sleep(Duration::from_millis(50)).await,
+                opened => return opened.expect("a store"),
+            }
+        }
+        panic!("the store stays in use")
     }
 
     /// The address of its database, for statements behind the store's back.

@@ -35,6 +35,7 @@ impl Engine {
         } else {
             let now = self.platform_now();
             self.dyno_mut(key).process_begins(now);
+            self.report_recovered(key.app, true);
         }
         self.outcome(key, &booting.request, RestartResult::Accepted { answer_lost });
         self.put(key, booting);

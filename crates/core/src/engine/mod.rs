@@ -96,7 +96,7 @@ pub struct Engine {
 #[derive(Debug)]
 struct App {
     /// The label of the API error that was reported for this app, until the API answers again.
-    reported_api_error: Option<&'static str>,
+    reported_api_error: Option<ReportedApiError>,
     clock_reported: bool,
     /// Whether people know that lines arrive too late.
     late_reported: bool,
@@ -238,6 +238,14 @@ pub enum Input {
         times: Vec<Timestamp>,
     },
     Wake,
+}
+
+/// An error of the API that people know of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct ReportedApiError {
+    label: &'static str,
+    /// Whether the API refuses to restart dynos. That it shows them proves nothing then.
+    of_delete: bool,
 }
 
 /// Every kind of work that the engine can ask for.

@@ -15,7 +15,7 @@ use crate::engine::formation::Inspection;
 use crate::engine::judge::{self, Assessment};
 use crate::engine::quota::{CALLS_OF_A_RESTART, CALLS_OF_AN_INSPECTION, Purpose};
 use crate::engine::restore::RestoredRestart;
-use crate::engine::{Effect, Engine};
+use crate::engine::{Effect, Engine, ReportedApiError};
 use crate::event::DynoState;
 use crate::ident::{AppId, DynoName};
 use crate::limits;
@@ -197,6 +197,7 @@ impl Engine {
         self.app_mut(key.app).preboot_shown(view.preboot);
         self.note_states(key.app, view);
         self.show(key, view.dyno.as_ref());
+        self.note_up(key);
         self.judge_by_use_again(key);
         attempt.request.failed_inspections = 0;
         // Lines that arrived since the API was asked may have changed the facts.
@@ -394,7 +395,7 @@ impl Engine {
             return self.wait(key, attempt, Hold::ApiError(error), Some(span));
         }
         if error.needs_person() {
-            self.report_api_error(key.app, &error);
+            self.report_api_error_of(key.app, &error, true);
         }
         self.refuse_for_a_while(key, error);
         self.notice(key.app, Some(key), NoticeKind::RestartFailed(result.clone()));
@@ -515,15 +516,28 @@ impl Engine {
     }
 
     /// Reports once that no dyno of an app can be restarted until the API answers again.
+    /// Reports an error of a look at dynos once.
     pub(super) fn report_api_error(&mut self, app: AppId, error: &ApiError) {
+        self.report_api_error_of(app, error, false);
+    }
+
+    fn report_api_error_of(&mut self, app: AppId, error: &ApiError, of_delete: bool) {
         let label = error.label();
-        if self.app_mut(app).reported_api_error.replace(label) != Some(label) {
+        let before = self.app_mut(app).reported_api_error.replace(ReportedApiError { label, of_delete });
+        if before.is_none_or(|before| before.label != label) {
             self.notice(app, None, NoticeKind::ApiError(error.clone()));
         }
     }
 
+    /// The API showed dynos again.
     pub(super) fn report_api_recovered(&mut self, app: AppId) {
-        if self.app_mut(app).reported_api_error.take().is_some() {
+        self.report_recovered(app, false);
+    }
+
+    /// The API shows dynos again, or restarts them again.
+    pub(super) fn report_recovered(&mut self, app: AppId, of_delete: bool) {
+        let reported = &mut self.app_mut(app).reported_api_error;
+        if reported.take_if(|reported| reported.of_delete == of_delete).is_some() {
             self.notice(app, None, NoticeKind::ApiRecovered);
         }
     }

@@ -12,12 +12,11 @@ use crate::codes::Code;
 use crate::engine::attempt::{Attempt, Cause, Queued};
 use crate::engine::dyno::{DynoKey, GivenUp, LastRestart};
 use crate::engine::{Engine, Pause};
-use crate::event::DynoState;
 use crate::ident::{AppId, DynoName};
 use crate::limits;
 use crate::record::usefulness::Usefulness;
 use crate::record::{AttemptId, MANUAL};
-use crate::time::{earlier, since};
+use crate::time::since;
 
 /// State of earlier processes and of replicas.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -176,17 +175,9 @@ impl Engine {
         for restart in restarts {
             self.restore_restart(restart, false);
         }
-        // The claim came with a look at the dyno. A replica that died may not have seen it up again. The API
-        // cuts times to whole seconds.
-        let dyno = self.dyno_mut(key);
-        dyno.restarts.is_unseen = is_unseen;
-        let up_since =
-            dyno.seen.as_ref().filter(|seen| seen.state == DynoState::Up).map(DynoInfo::in_state_since);
-        if let Some(last) = &mut dyno.restarts.last {
-            last.back_at = last
-                .back_at
-                .or(up_since.filter(|up| *up > earlier(last.accepted_at, Duration::from_secs(2))));
-        }
+        // The claim came with a look at the dyno.
+        self.dyno_mut(key).restarts.is_unseen = is_unseen;
+        self.note_up(key);
         if let Cause::Rule { rule, error_at, .. } = cause {
             self.judge_by_use(key, rule, (*error_at, *error_at));
         }

@@ -484,6 +484,25 @@ fn the_cool_down_runs_from_the_accepted_restart() {
     assert!(bench.timeline.contains(&"00:09:00 web.1 hold cooling_down".to_owned()));
 }
 
+/// The looks between the refusals succeed, and prove nothing about restarts.
+#[test]
+fn a_token_that_may_not_restart_is_reported_once() {
+    let mut bench = Bench::new(plan(), 1);
+    let forbidden = ApiError::Forbidden { status: 403, id: "forbidden".to_owned(), message: "no".to_owned() };
+    bench.faults.extend((0..3).map(|_| Fault::DeleteRefused(forbidden.clone())));
+    let told = |bench: &Bench, what: &str| bench.timeline.iter().filter(|line| line.ends_with(what)).count();
+    for (minutes, refused, recovered) in [(18, 3, 0), (30, 3, 1)] {
+        for _ in 0..minutes * 3 {
+            bench.r14("web.1");
+            bench.pass(secs(20));
+        }
+        assert_eq!(told(&bench, "web.1 refused"), refused, "{:#?}", bench.timeline);
+        // Of each restart that failed, and one of the token.
+        let notices = (told(&bench, "notice failure"), told(&bench, "notice recovered"));
+        assert_eq!(notices, (refused + 1, recovered), "{:#?}", bench.timeline);
+    }
+}
+
 #[test]
 fn a_refused_restart_is_tried_again_after_growing_waits() {
     let mut bench = Bench::new(plan(), 1);

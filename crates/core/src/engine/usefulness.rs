@@ -9,16 +9,18 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
+use crate::api::DynoInfo;
 use crate::days::verdict::Verdict;
 use crate::engine::Engine;
 use crate::engine::attempt::Cause;
 use crate::engine::dyno::{DynoKey, GivenUp, LastRestart, Often, Restarts};
+use crate::event::DynoState;
 use crate::limits;
 use crate::policy::Rate;
 use crate::policy::verdict::RestartTimes;
 use crate::record::usefulness::Usefulness;
 use crate::record::{AttemptId, NoticeKind, Outcome, Record, RestartResult};
-use crate::time::{later, on_axis, since};
+use crate::time::{earlier, later, on_axis, since};
 
 impl Engine {
     /// The cool-down and `max_restarts` count from the acceptance: the restart took effect at some time
@@ -70,11 +72,11 @@ impl Engine {
         let Some(dyno) = self.dynos.get_mut(&key) else { return };
         let process_began = dyno.process_began;
         let Some(last) = dyno.restarts.last.as_mut() else { return };
-        let Some(back_at) = last.back_at else { return };
         if last.judged_by.as_ref() != Some(rule) {
             return self.judge_by_silence(key, seen);
         }
         let run_began = last.erred(began, seen);
+        let Some(back_at) = last.back_at else { return };
         // Before that, the lines may be the old process's, which is stopped from the acceptance on.
         let alone = later(back_at, overlap).max(later(last.began_at, overlap));
         if seen < alone {
@@ -122,6 +124,20 @@ impl Engine {
         last.judged_by = None;
         let accepted_at = last.accepted_at;
         self.ends_row(key, accepted_at, !replaced_since(back_at, process_began));
+    }
+
+    /// Takes from a look when the dyno came up after its last restart, if nobody lived to see that: neither
+    /// an earlier process nor a replica.
+    pub(super) fn note_up(&mut self, key: DynoKey) {
+        let boot_timeout = self.policy(key).boot_timeout;
+        let dyno = self.dyno_mut(key);
+        let up = dyno.seen.as_ref().filter(|seen| seen.state == DynoState::Up).map(DynoInfo::in_state_since);
+        let (Some(last), Some(up)) = (&mut dyno.restarts.last, up) else { return };
+        // The API cuts times to whole seconds. What came up later may be another process.
+        let is_new = up > earlier(last.accepted_at, Duration::from_secs(2));
+        if last.back_at.is_none() && is_new && since(last.accepted_at, up) <= boot_timeout {
+            last.back_at = Some(up);
+        }
     }
 
     /// Judges by the errors that were heard before the API said whether there is preboot, as after each

@@ -366,6 +366,26 @@ fn a_restart_is_judged_before_the_next_one_of_a_new_process() {
     assert_eq!(bench.deletes.len(), 1, "{:#?}", bench.timeline);
 }
 
+/// Found by killing replicas: the one that made the last restart did not live to see the dyno up, and the
+/// others never judged that restart.
+#[test]
+fn a_restart_is_judged_although_nobody_saw_the_dyno_come_up() {
+    let mut plan = generous();
+    (plan.policy.cooldown, plan.policy.min_uptime) = (mins(1), mins(1));
+    let mut bench = Bench::new(plan, 1);
+    let wall = bench.now.wall;
+    bench.dyno_mut("web.1").updated_at = earlier(wall, secs(140));
+    let last = RestoredRestart {
+        accepted_at: earlier(wall, secs(150)),
+        back_at: None,
+        ..restored(wall, 0, Usefulness::Unknown)
+    };
+    let restarts = vec![restored(wall, 30, Usefulness::Useless), last];
+    bench.input(Input::Restore(RestoredState { restarts, ..RestoredState::default() }));
+    bench.r14("web.1");
+    assert_eq!((bench.deletes.len(), times(&bench, "web.1 no_help")), (0, 1), "{:#?}", bench.timeline);
+}
+
 /// Three replicas take turns, and none of them would otherwise see more than one of the restarts.
 #[test]
 fn the_restarts_of_replicas_are_judged_before_the_next_one() {
