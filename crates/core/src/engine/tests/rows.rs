@@ -386,6 +386,67 @@ fn a_restart_is_judged_although_nobody_saw_the_dyno_come_up() {
     assert_eq!((bench.deletes.len(), times(&bench, "web.1 no_help")), (0, 1), "{:#?}", bench.timeline);
 }
 
+/// A process takes up a restart whose dyno has been up for a while.
+#[test]
+fn a_restart_that_is_taken_up_late_is_judged() {
+    let mut plan = generous();
+    (plan.policy.cooldown, plan.policy.min_uptime) = (mins(1), mins(1));
+    plan.policy.boot_timeout = mins(1);
+    let mut bench = Bench::new(plan, 2);
+    let wall = bench.now.wall;
+    let accepted_at = earlier(wall, secs(100));
+    let old = bench.instance("web.1", earlier(wall, mins(60)), DynoState::Up);
+    let new = bench.instance("web.1", earlier(wall, secs(90)), DynoState::Up);
+    *bench.dyno_mut("web.1") = new;
+    let claim = OpenClaim {
+        attempt_id: AttemptId(1),
+        app: APP,
+        target: old,
+        rule: "r14".into(),
+        is_forced: false,
+        accepted_at: Some(accepted_at),
+    };
+    let last = RestoredRestart { accepted_at, back_at: None, ..restored(wall, 0, Usefulness::Unknown) };
+    bench.input(Input::Restore(RestoredState {
+        claims: vec![claim],
+        restarts: vec![restored(wall, 30, Usefulness::Useless), last],
+        ..RestoredState::default()
+    }));
+    for _ in 0..6 {
+        bench.r14("web.1");
+        bench.pass(secs(10));
+    }
+    assert_eq!((bench.deletes.len(), times(&bench, "web.1 no_help")), (0, 1), "{:#?}", bench.timeline);
+}
+
+/// The same for a dyno that waits for another.
+#[test]
+fn a_restart_is_judged_although_the_dyno_waits_its_turn() {
+    let mut plan = generous();
+    (plan.policy.cooldown, plan.policy.min_uptime) = (secs(4), secs(1));
+    (plan.policy.boot_timeout, plan.policy.settle) = (secs(30), secs(1));
+    let mut bench = Bench::new(plan, 3);
+    bench.boot = secs(2);
+    let wall = bench.now.wall;
+    bench.dyno_mut("web.2").created_at = earlier(wall, secs(59));
+    bench.dyno_mut("web.2").updated_at = earlier(wall, secs(58));
+    let last = RestoredRestart {
+        dyno: dyno("web.2"),
+        accepted_at: earlier(wall, secs(60)),
+        back_at: None,
+        ..restored(wall, 0, Usefulness::Unknown)
+    };
+    bench.input(Input::Restore(RestoredState { restarts: vec![last], ..RestoredState::default() }));
+    for _ in 0..8 {
+        bench.r14("web.1");
+        bench.r14("web.2");
+        bench.pass(secs(1));
+    }
+    let of_second = bench.timeline.iter().position(|line| line.ends_with("web.2 no_help"));
+    let next = bench.timeline.iter().position(|line| line.ends_with("web.2 restart rule"));
+    assert!(of_second.is_some() && of_second < next, "{:#?}", bench.timeline);
+}
+
 /// Three replicas take turns, and none of them would otherwise see more than one of the restarts.
 #[test]
 fn the_restarts_of_replicas_are_judged_before_the_next_one() {
