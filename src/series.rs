@@ -267,15 +267,9 @@ impl SeriesBook {
             let Some(name) = self.apps.get(key.0.0 as usize) else { return };
             if rows.len() < limits::ROWS_PER_WRITE_MAX && part.is_wanted(wanted, name, is_over) {
                 part.is_dirty = false;
-                part.written = part.newest;
-                let (app, dyno) = (name.clone(), key.1.clone());
-                rows.push(HourRow {
-                    app,
-                    dyno,
-                    hour,
-                    part: part.number,
-                    packed: pack::pack_open(&part.steps),
-                });
+                let is_known = std::mem::replace(&mut part.written, part.newest) != i64::MIN;
+                let (app, dyno, packed) = (name.clone(), key.1.clone(), pack::pack_open(&part.steps));
+                rows.push(HourRow { app, dyno, hour, part: part.number, is_known, packed });
                 keys.push((hour, key.clone(), part.number));
             }
         };

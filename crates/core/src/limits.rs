@@ -871,6 +871,14 @@ pub const HISTORY_WRITE_EVERY: Duration = Duration::from_millis(100);
 /// Rows that are written in one transaction: a few milliseconds in which a claim may have to wait.
 pub const ROWS_PER_WRITE_MAX: usize = 256;
 
+/// Rows of series and of counts by endpoint that are written in one transaction. All dynos end a step at
+/// once, and a claim waits for one of these transactions, not for all.
+pub const BULK_ROWS_PER_WRITE_MAX: usize = 32;
+
+/// How often the log of a SQLite file is moved into the file, beside the commits. A hundred commits a second
+/// do not fill the log in this time, so that no claim waits for it.
+pub const CHECKPOINT_EVERY: Duration = Duration::from_secs(5);
+
 /// Kinds of refusals that are remembered for folding; past it, it starts over for the app that has most.
 pub const FOLDS_MAX: usize = 10_000;
 
