@@ -20,7 +20,8 @@ use crate::clock::Clock;
 use crate::store::Store;
 use crate::store::error::StoreAway;
 use crate::store::series::HourRow;
-use dynowarden_core::days::pack::{self, Hour};
+use dynowarden_core::days::hour::OpenHour;
+use dynowarden_core::days::pack;
 use dynowarden_core::days::seen::Seen;
 use dynowarden_core::days::step::{self, STEP_SECONDS, STEPS_PER_HOUR};
 use dynowarden_core::detect::sign::Sign;
@@ -72,7 +73,7 @@ struct Open {
 struct Part {
     /// Its number in the store.
     number: i64,
-    steps: Hour,
+    steps: OpenHour,
     /// The newest step, counted from the epoch.
     newest: i64,
     /// The newest step when it was last written.
@@ -266,9 +267,9 @@ impl SeriesBook {
             let Some(name) = self.apps.get(key.0.0 as usize) else { return };
             if rows.len() < limits::ROWS_PER_WRITE_MAX && part.is_wanted(wanted, name, is_over) {
                 part.is_dirty = false;
-                part.written = part.newest;
-                let (app, dyno) = (name.clone(), key.1.clone());
-                rows.push(HourRow { app, dyno, hour, part: part.number, packed: pack::pack(&part.steps) });
+                let is_known = std::mem::replace(&mut part.written, part.newest) != i64::MIN;
+                let (app, dyno, packed) = (name.clone(), key.1.clone(), pack::pack_open(&part.steps));
+                rows.push(HourRow { app, dyno, hour, part: part.number, is_known, packed });
                 keys.push((hour, key.clone(), part.number));
             }
         };
@@ -340,7 +341,7 @@ impl SeriesBook {
     fn new_part(&self) -> Part {
         Part {
             number: self.parts.fetch_add(1, Ordering::Relaxed),
-            steps: Hour::default(),
+            steps: OpenHour::default(),
             newest: i64::MIN,
             written: i64::MIN,
             is_dirty: false,
@@ -372,8 +373,7 @@ impl Open {
 
 impl Part {
     fn add(&mut self, index: i64, seen: &Seen<'_>, instance: &mut Option<InstanceId>, at: Timestamp) {
-        let place = index.rem_euclid(STEPS_PER_HOUR) as usize;
-        self.steps[place].get_or_insert_default().add(seen, instance, at);
+        self.steps.step_mut(index).add(seen, instance, at);
         self.newest = self.newest.max(index);
         self.is_dirty = true;
     }

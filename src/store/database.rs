@@ -231,12 +231,13 @@ const POSTGRES_SETTINGS: &str = "\
 
 /// In WAL mode `FULL` waits for the disk at each commit (<https://www.sqlite.org/pragma.html>). Each
 /// connection caches 512 KiB of pages instead of 2 MiB: mostly the last rows matter, and the system's cache
-/// has the others.
+/// has the others. The log is moved into the file by `checkpoint`; a commit does it only if the log is full.
 const SQLITE_SETTINGS: &str = "\
     PRAGMA busy_timeout = 1900;
     PRAGMA cache_size = -512;
     PRAGMA journal_mode = WAL;
     PRAGMA synchronous = FULL;
+    PRAGMA wal_autocheckpoint = 4096;
     PRAGMA journal_size_limit = 16777216";
 
 const SQLITE_READER_SETTINGS: &str =

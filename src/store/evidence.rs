@@ -27,9 +27,12 @@ impl Store {
     /// Writes parts of windows. Writing one again replaces it.
     ///
     /// # Errors
-    /// The store is away.
+    /// The store is away. Some of the rows may be written.
     pub async fn save_windows(&self, rows: &[WindowRow]) -> Result<(), StoreAway> {
-        self.shared.in_transaction(async |to| save(rows, to).await).await
+        for rows in rows.chunks(limits::BULK_ROWS_PER_WRITE_MAX) {
+            self.shared.in_transaction(async |to| save(rows, to).await).await?;
+        }
+        Ok(())
     }
 
     /// The requests of an app by endpoint, from `since` on.

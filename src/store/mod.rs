@@ -10,6 +10,7 @@
 
 mod app_ids;
 mod blocks;
+mod checkpoint;
 mod claim_row;
 pub mod claims;
 mod database;

@@ -21,6 +21,8 @@ pub struct HourRow {
     pub hour: i64,
     /// Different for each process and each time that it begins an hour.
     pub part: i64,
+    /// Whether an earlier version of the part is in the store, and so the name of its series.
+    pub is_known: bool,
     pub packed: Vec<u8>,
 }
 
@@ -30,9 +32,12 @@ impl Store {
     /// Writes parts of hours. Writing one again replaces it.
     ///
     /// # Errors
-    /// The store is away.
+    /// The store is away. Some of the rows may be written.
     pub async fn save_hours(&self, rows: &[HourRow]) -> Result<(), StoreAway> {
-        self.shared.in_transaction(async |to| save(rows, to).await).await
+        for rows in rows.chunks(limits::BULK_ROWS_PER_WRITE_MAX) {
+            self.shared.in_transaction(async |to| save(rows, to).await).await?;
+        }
+        Ok(())
     }
 
     /// The series of an app, or of one of its dynos, from `since` on.
@@ -88,7 +93,9 @@ pub(super) async fn save(rows: &[HourRow], to: &mut AnyConnection) -> Result<(),
     for row in rows {
         let dyno = row.dyno.as_ref().map(ToString::to_string).unwrap_or_default();
         let series = number(&row.app, &dyno);
-        sqlx::query(NAME).bind(series).bind(row.app.as_str()).bind(dyno).execute(&mut *to).await?;
+        if !row.is_known {
+            sqlx::query(NAME).bind(series).bind(row.app.as_str()).bind(dyno).execute(&mut *to).await?;
+        }
         sqlx::query(SAVE)
             .bind(series)
             .bind(row.hour)

@@ -12,16 +12,21 @@ use tracing::warn;
 use crate::store::error::{Kind, StoreAway};
 use crate::store::rows::{Row, WriteContext, span_micros};
 use crate::store::state::StoreInner;
-use crate::store::{blocks, evidence, series};
+use crate::store::{blocks, checkpoint, evidence, series};
 use dynowarden_core::limits;
 
 /// Writes until `end`, and then the remaining rows, once.
 pub(super) async fn run(shared: Arc<StoreInner>, end: CancellationToken) {
+    tokio::join!(write_all(&shared, &end), checkpoint::run(&shared.link, &end));
+    shared.link.close().await;
+}
+
+async fn write_all(shared: &StoreInner, end: &CancellationToken) {
     let mut pruned: Option<Instant> = None;
     let mut written = Instant::now();
     loop {
         let has_ended = end.is_cancelled();
-        let mut is_there = if shared.queue.is_empty() { ask(&shared).await } else { write(&shared).await };
+        let mut is_there = if shared.queue.is_empty() { ask(shared).await } else { write(shared).await };
         if has_ended && (!is_there || shared.queue.is_empty()) {
             break;
         }
@@ -29,7 +34,7 @@ pub(super) async fn run(shared: Arc<StoreInner>, end: CancellationToken) {
             pruned = None;
         }
         if is_there && pruned.is_none_or(|at| at.elapsed() >= limits::PRUNE_RECORD_EVERY) {
-            match prune_some(&shared).await {
+            match prune_some(shared).await {
                 Ok(0) => pruned = Some(Instant::now()),
                 // There may be more.
                 Ok(_) => pruned = None,
@@ -47,7 +52,6 @@ pub(super) async fn run(shared: Arc<StoreInner>, end: CancellationToken) {
             }
         }
     }
-    shared.link.close().await;
 }
 
 /// Whether the store is there: can be read, and if it was away, can be written.

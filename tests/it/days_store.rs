@@ -187,6 +187,7 @@ mod sqlite {
         let opened = test.open().await;
         for hour in 0..14 * 24 {
             let row = |index: i64| HourRow {
+                is_known: false,
                 app: acme(),
                 dyno: Some(dyno(&format!("web.{}", index + 1))),
                 hour: start().as_second() / 3600 - hour,

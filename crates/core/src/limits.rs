@@ -375,10 +375,11 @@ pub const OPEN_ORDERS_MAX: usize = 64;
 // === Statistics ===
 
 /// Minutes of traffic kept for a dyno: ten before a restart, up to [`PROOF_SPAN_MAX`] after it, and a slow
-/// boot in between. A minute is 170 bytes, so a dyno costs 8 KiB at most.
+/// boot in between. A minute is 160 bytes, so a dyno costs 8 KiB at most, and 1 KiB
+/// without requests.
 pub const TRAFFIC_MINUTES: u64 = 45;
 
-/// Dynos with traffic figures, split among the apps: 80 MB if all of them are always busy.
+/// Dynos with traffic figures, split among the apps: 75 MB if all of them are always busy.
 pub const TRAFFIC_DYNOS_MAX: usize = 10_000;
 
 /// With fewer requests, the 95th percentile would be a single request.
@@ -870,6 +871,14 @@ pub const HISTORY_WRITE_EVERY: Duration = Duration::from_millis(100);
 /// Rows that are written in one transaction: a few milliseconds in which a claim may have to wait.
 pub const ROWS_PER_WRITE_MAX: usize = 256;
 
+/// Rows of series and of counts by endpoint that are written in one transaction. All dynos end a step at
+/// once, and a claim waits for one of these transactions, not for all.
+pub const BULK_ROWS_PER_WRITE_MAX: usize = 32;
+
+/// How often the log of a SQLite file is moved into the file, beside the commits. A hundred commits a second
+/// do not fill the log in this time, so that no claim waits for it.
+pub const CHECKPOINT_EVERY: Duration = Duration::from_secs(5);
+
 /// Kinds of refusals that are remembered for folding; past it, it starts over for the app that has most.
 pub const FOLDS_MAX: usize = 10_000;
 
@@ -970,7 +979,7 @@ pub const MEMORY_TENTHS_MIN: u64 = 1;
 /// A sample of more than this many times the quota is not believed: Heroku kills a dyno at twice.
 pub const MEMORY_QUOTAS_MAX: u64 = 20;
 
-/// Dynos whose series are kept. The present hour of each takes about 1,000 bytes of memory.
+/// Dynos whose series are kept. The present hour of each takes 260 to 1,000 bytes of memory.
 pub const SERIES_DYNOS_MAX: usize = 120_000;
 
 /// Steps of one dyno that a report reads: a quarter of a year.

@@ -5,19 +5,28 @@
 //! whose buckets are a quarter of a doubling wide. A percentile read from it is off by at most an eighth,
 //! much less than the difference that a restart makes.
 
-use std::collections::VecDeque;
 use std::time::Duration;
+
+use jiff::Timestamp;
 
 use crate::codes::Code;
 use crate::detect::request::Request;
+use crate::event::Megabytes;
 use crate::ident::{AppId, DynoName, ProcessType};
 use crate::limits;
 use crate::record::MemoryReading;
 
 /// One dyno's last minutes, oldest first; minutes without data are not kept.
+///
+/// Memory is kept apart from requests: most dynos of a hundred thousand report only the former.
 #[derive(Clone, Debug, Default)]
 pub struct Traffic {
-    minutes: VecDeque<Minute>,
+    /// The minute of the last line.
+    newest: u32,
+    /// Minutes with requests.
+    minutes: Vec<Minute>,
+    /// The last reading of each minute with one.
+    memory: Vec<MinuteMemory>,
 }
 
 /// A span of `mono` time, both ends included.
@@ -51,11 +60,10 @@ pub trait Readings {
 
 #[derive(Clone, Debug)]
 struct Minute {
-    index: u64,
+    index: u32,
     requests: u32,
     errors: u32,
     timeouts: u32,
-    memory: Option<MemoryReading>,
     services: Histogram,
 }
 
@@ -76,14 +84,27 @@ impl Traffic {
         if requests.peek().is_none() {
             return;
         }
-        let minute = self.minute(now);
+        let index = self.advance(now);
+        if self.minutes.last().is_none_or(|last| last.index < index) {
+            make_room(&mut self.minutes);
+            self.minutes.push(Minute::new(index));
+        }
+        let minute = self.minutes.last_mut().expect("one was pushed if there was none");
         requests.for_each(|request| minute.request(request));
     }
 
     pub fn memory(&mut self, reading: MemoryReading, now: Duration) {
-        let memory = &mut self.minute(now).memory;
-        if memory.is_none_or(|last| last.at <= reading.at) {
-            *memory = Some(reading);
+        let index = self.advance(now);
+        match self.memory.last_mut() {
+            Some(last) if last.index == index => {
+                if last.reading().at <= reading.at {
+                    *last = MinuteMemory::new(index, reading);
+                }
+            }
+            _ => {
+                make_room(&mut self.memory);
+                self.memory.push(MinuteMemory::new(index, reading));
+            }
         }
     }
 
@@ -93,14 +114,13 @@ impl Traffic {
         let last = span.to.as_nanos() / MINUTE.as_nanos();
         let mut figures = Figures::default();
         let mut services = [0_u64; Histogram::BUCKETS];
-        for minute in &self.minutes {
-            if !(first..=last).contains(&u128::from(minute.index)) {
-                continue;
-            }
+        let is_within = |index: u32| (first..=last).contains(&u128::from(index));
+        let memory = self.memory.iter().rfind(|memory| is_within(memory.index));
+        figures.memory = memory.map(MinuteMemory::reading);
+        for minute in self.minutes.iter().filter(|minute| is_within(minute.index)) {
             figures.requests += u64::from(minute.requests);
             figures.errors += u64::from(minute.errors);
             figures.timeouts += u64::from(minute.timeouts);
-            figures.memory = minute.memory.or(figures.memory);
             for (sum, count) in services.iter_mut().zip(&minute.services.counts) {
                 *sum += u64::from(*count);
             }
@@ -111,34 +131,47 @@ impl Traffic {
 
     /// The median service time of a whole minute in milliseconds; none with too few requests.
     pub fn median_ms(&self, minute: u64) -> Option<u64> {
-        let minute = self.minutes.iter().find(|known| known.index == minute)?;
+        let minute = self.minutes.iter().find(|known| u64::from(known.index) == minute)?;
         let counts: [u64; Histogram::BUCKETS] = minute.services.counts.map(u64::from);
         percentile(&counts, 50).map(|median| median.as_millis() as u64)
     }
 
     /// Whether the data is too old to keep.
     pub fn is_over(&self, now: Duration) -> bool {
-        self.minutes.back().is_none_or(|last| last.index + limits::TRAFFIC_MINUTES <= minute_of(now))
+        let is_empty = self.minutes.is_empty() && self.memory.is_empty();
+        is_empty || is_past(self.newest, minute_of(now))
     }
 
-    /// The bucket of `now`. Two connections may read the clock in one order and arrive in the other, so a
-    /// time slightly in the past counts as now.
-    fn minute(&mut self, now: Duration) -> &mut Minute {
+    /// The minute of a line that comes at `now`; drops what is too old beside it. Two connections may read
+    /// the clock in one order and arrive in the other, so a time slightly in the past counts as now.
+    fn advance(&mut self, now: Duration) -> u32 {
         let index = minute_of(now);
-        if self.minutes.back().is_none_or(|last| last.index < index) {
-            while self.minutes.front().is_some_and(|first| first.index + limits::TRAFFIC_MINUTES <= index) {
-                self.minutes.pop_front();
-            }
-            self.minutes.push_back(Minute::new(index));
+        if index > self.newest {
+            self.newest = index;
+            let over = self.minutes.iter().take_while(|minute| is_past(minute.index, index)).count();
+            self.minutes.drain(..over);
+            let over = self.memory.iter().take_while(|memory| is_past(memory.index, index)).count();
+            self.memory.drain(..over);
         }
-        self.minutes.back_mut().expect("one was pushed if there was none")
+        self.newest
     }
+}
+
+/// Makes room for one more, without much that may stay unused.
+fn make_room<T>(minutes: &mut Vec<T>) {
+    if minutes.len() == minutes.capacity() {
+        minutes.reserve_exact(1 + minutes.len() / 4);
+    }
+}
+
+fn is_past(index: u32, now: u32) -> bool {
+    u64::from(index) + limits::TRAFFIC_MINUTES <= u64::from(now)
 }
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-fn minute_of(now: Duration) -> u64 {
-    now.as_secs() / MINUTE.as_secs()
+fn minute_of(now: Duration) -> u32 {
+    u32::try_from(now.as_secs() / MINUTE.as_secs()).unwrap_or(u32::MAX)
 }
 
 impl Minute {
@@ -156,8 +189,36 @@ impl Minute {
         }
     }
 
-    fn new(index: u64) -> Self {
-        Self { index, requests: 0, errors: 0, timeouts: 0, memory: None, services: Histogram::default() }
+    fn new(index: u32) -> Self {
+        Self { index, requests: 0, errors: 0, timeouts: 0, services: Histogram::default() }
+    }
+}
+
+/// The last reading of a minute, in half of the space: there are up to 45 of these for each dyno.
+#[derive(Clone, Copy, Debug)]
+struct MinuteMemory {
+    index: u32,
+    permille: u32,
+    second: i64,
+    nanosecond: i32,
+    /// In hundredths of a megabyte; 40 TB and more are the same.
+    used: u32,
+}
+
+impl MinuteMemory {
+    fn new(index: u32, reading: MemoryReading) -> Self {
+        let MemoryReading { at, used, permille } = reading;
+        let used = u32::try_from(used.hundredths).unwrap_or(u32::MAX);
+        Self { index, permille, second: at.as_second(), nanosecond: at.subsec_nanosecond(), used }
+    }
+
+    fn reading(&self) -> MemoryReading {
+        let at = Timestamp::new(self.second, self.nanosecond);
+        MemoryReading {
+            at: at.expect("it was taken apart from one"),
+            used: Megabytes { hundredths: self.used.into() },
+            permille: self.permille,
+        }
     }
 }
 

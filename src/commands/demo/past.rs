@@ -54,6 +54,7 @@ pub(super) fn rows(app: &AppName, web: &ProcessType, past: &Past, now: Timestamp
         }
         let dyno = DynoName::new(web.clone(), index);
         rows.extend(hours.iter().map(|(hour, steps)| HourRow {
+            is_known: false,
             app: app.clone(),
             dyno: Some(dyno.clone()),
             hour: *hour,

@@ -52,7 +52,7 @@ pub fn busy_hour(seed: u64) -> Hour {
 }
 
 fn row(name: Option<&str>, hour: i64, part: i64, steps: &Hour) -> HourRow {
-    HourRow { app: acme(), dyno: name.map(dyno), hour, part, packed: pack(steps) }
+    HourRow { app: acme(), dyno: name.map(dyno), hour, part, is_known: false, packed: pack(steps) }
 }
 
 fn requests(history: &AppHistory, name: &DynoName) -> Vec<u32> {

@@ -1,6 +1,7 @@
 //! What is remembered of an app over days: its series, its lives, and what they say.
 //!
-//! - `seen` reads a line; `step` adds it to five minutes of one dyno; `pack` makes an hour of steps small.
+//! - `seen` reads a line; `step` adds it to five minutes of one dyno; `hour` collects the
+//!   steps of the present hour, and `pack` makes an hour of them small.
 //! - `history` holds the steps of one app, from the store or from files.
 //! - `life` cuts a dyno's steps into lives, `growth` measures how fast each one grew, and `verdict` judges.
 //! - `evidence` counts requests by endpoint, and finds those that explain the growth of memory.
@@ -18,6 +19,7 @@ pub mod cycles;
 pub mod evidence;
 pub mod growth;
 pub mod history;
+pub mod hour;
 pub mod life;
 pub mod pack;
 pub mod peers;

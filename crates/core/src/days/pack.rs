@@ -13,6 +13,7 @@
 //! step may be one of the hour before. An hour with memory and traffic takes about a hundred bytes.
 
 use crate::codes::{Code, Family};
+use crate::days::hour::OpenHour;
 use crate::days::step::{Mark, MarkKind, STEPS_PER_HOUR, Step};
 use crate::limits;
 
@@ -45,7 +46,14 @@ pub struct PackError;
 /// Packs an hour.
 pub fn pack(hour: &Hour) -> Vec<u8> {
     let mut out = vec![HOUR];
-    pack_steps(hour, &mut Last::default(), &mut out);
+    pack_steps(steps_of(hour), &mut Last::default(), &mut out);
+    out
+}
+
+/// Packs an hour that is being filled.
+pub fn pack_open(hour: &OpenHour) -> Vec<u8> {
+    let mut out = vec![HOUR];
+    pack_steps(hour.steps(), &mut Last::default(), &mut out);
     out
 }
 
@@ -56,7 +64,7 @@ pub fn pack_block(block: &Block) -> Vec<u8> {
     let mut out = vec![BLOCK, present];
     let mut last = Last::default();
     for hour in block.iter().filter(|hour| !is_empty(hour)) {
-        pack_steps(hour, &mut last, &mut out);
+        pack_steps(steps_of(hour), &mut last, &mut out);
     }
     out
 }
@@ -104,13 +112,20 @@ struct Last {
     samples: u32,
 }
 
-fn pack_steps(hour: &Hour, last: &mut Last, out: &mut Vec<u8>) {
-    let present = (0..).zip(hour).filter(|(_, step)| step.is_some());
-    let present: u16 = present.map(|(place, _): (u16, _)| 1 << place).sum();
+/// The steps of an hour that are present, with their places.
+fn steps_of(hour: &Hour) -> impl Iterator<Item = (usize, &Step)> {
+    hour.iter().enumerate().filter_map(|(place, step)| Some((place, step.as_ref()?)))
+}
+
+fn pack_steps<'s>(steps: impl Iterator<Item = (usize, &'s Step)>, last: &mut Last, out: &mut Vec<u8>) {
+    let head = out.len();
+    let mut present = 0_u16;
     out.extend(present.to_le_bytes());
-    for step in hour.iter().flatten() {
+    for (place, step) in steps {
+        present |= 1 << place;
         pack_step(step, last, out);
     }
+    out[head..head + 2].copy_from_slice(&present.to_le_bytes());
 }
 
 fn unpack_steps(rest: &mut &[u8], last: &mut Last) -> Result<Hour, PackError> {

@@ -22,16 +22,16 @@ use crate::time::{on_axis, since};
 impl Engine {
     pub(super) fn accepted(&mut self, key: DynoKey, booting: Booting, answer_lost: bool) {
         let dyno = self.dyno_mut(key);
-        let spell = dyno.spell;
+        let spell = dyno.spell.take();
         // A resumed restart may be the first that shows the present release.
         dyno.restarts.under_release(booting.target.release);
         self.remember_restart(key, &booting.request.cause, Some(booting.request.id));
         if answer_lost {
             // The errors since the request are those after the restart.
             let sent = Duration::try_from(booting.accepted).unwrap_or_default();
-            let is_since = |spell: &ErrorSpell| spell.last > sent;
+            let spell = spell.filter(|spell| spell.last > sent);
             self.dyno_mut(key).spell =
-                spell.filter(is_since).map(|spell| ErrorSpell { since: sent, reported: None, ..spell });
+                spell.map(|spell| Box::new(ErrorSpell { since: sent, reported: None, ..*spell }));
         } else {
             let now = self.platform_now();
             self.dyno_mut(key).process_begins(now);

@@ -55,8 +55,8 @@ pub struct MemoryTrend {
 #[derive(Clone, Debug, Default)]
 pub struct Instances {
     newest: Option<InstanceId>,
-    /// The one before: under preboot its last samples still arrive.
-    previous: Option<InstanceId>,
+    /// The one before: under preboot its last samples still arrive. Few dynos have one.
+    previous: Option<Box<InstanceId>>,
 }
 
 /// The place of an instance among those of its dyno.
@@ -72,10 +72,10 @@ impl Instances {
     pub fn note(&mut self, instance: InstanceId) -> Generation {
         if self.newest == Some(instance) {
             Generation::Newest
-        } else if self.previous == Some(instance) {
+        } else if self.previous.as_deref() == Some(&instance) {
             Generation::Previous
         } else {
-            self.previous = self.newest.replace(instance);
+            self.previous = self.newest.replace(instance).map(Box::new);
             Generation::New
         }
     }

@@ -75,7 +75,7 @@ impl Engine {
             line_at: cause.error_at(),
             lines,
             memory: dyno.and_then(|dyno| dyno.memory).filter(is_near),
-            seen: dyno.and_then(|dyno| dyno.seen.clone()),
+            seen: dyno.and_then(|dyno| dyno.seen.as_deref().cloned()),
             asked_by,
         }
     }

@@ -25,9 +25,10 @@ pub(super) struct DynoKey {
     pub index: u32,
 }
 
+/// There may be a hundred thousand of these, so what most dynos never have is behind a pointer.
 #[derive(Debug, Default)]
 pub(super) struct Dyno {
-    pub attempt: Option<Attempt>,
+    pub attempt: Option<Box<Attempt>>,
     /// What was last said of its age.
     pub age_told: Option<Box<AgeTold>>,
     /// When its attempt is due, if that waits for time.
@@ -52,9 +53,9 @@ pub(super) struct Dyno {
     pub refused: Option<Box<Refused>>,
     pub restarts: Restarts,
     /// The errors that a restart rule fired for, since they last paused.
-    pub spell: Option<ErrorSpell>,
+    pub spell: Option<Box<ErrorSpell>>,
     /// The instance that the API showed last.
-    pub seen: Option<DynoInfo>,
+    pub seen: Option<Box<DynoInfo>>,
     /// When it did, on the engine's clock.
     pub shown_at: Duration,
     /// Its place in the order of silence: `touched`, as it was within [`limits::QUIET_STEP`].
@@ -77,14 +78,14 @@ pub(super) enum AgeTold {
 pub(super) struct Restarts {
     /// Accepted restarts that `max_restarts` may still count, on the engine's clock.
     pub accepted: RestartTimes,
-    pub last: Option<LastRestart>,
+    pub last: Option<Box<LastRestart>>,
     /// Restarts in a row that did not help.
     pub useless: u32,
     /// Give-ups in a row.
     pub give_ups: u32,
     /// When the last of them began, on the engine's clock.
     pub gave_up_at: Option<SignedDuration>,
-    pub given_up: Option<GivenUp>,
+    pub given_up: Option<Box<GivenUp>>,
     /// Restarts in a row after which the dyno did not err at once.
     pub often: Option<Often>,
     /// Whether people know how often it is restarted.
@@ -223,6 +224,10 @@ impl LastRestart {
 }
 
 impl Dyno {
+    pub(super) fn take_attempt(&mut self) -> Option<Attempt> {
+        self.attempt.take().map(|attempt| *attempt)
+    }
+
     /// Notes what the platform says of the dyno's life; lines come out of order. Returns whether it is news.
     pub(super) fn live(&mut self, change: Change, at: Timestamp) -> bool {
         match change {
@@ -270,7 +275,7 @@ impl Dyno {
 
     /// Notes what the API shows of it; none if it is gone.
     pub(super) fn show(&mut self, seen: Option<DynoInfo>, now: Duration) {
-        self.seen = seen;
+        self.seen = seen.map(Box::new);
         self.shown_at = now;
     }
 

@@ -133,7 +133,7 @@ fn by_history(cause: &Cause, dyno: &Dyno, context: &Context<'_>, now: Now) -> Re
     }
     let is_released = restarts.is_unseen || restarts.releases_seen != context.releases_seen;
     let is_in_force = |given_up: &&GivenUp| given_up.is_in_force(Now { wall: context.cautious, ..now });
-    let given_up = restarts.given_up.as_ref().filter(|given_up| !is_released && is_in_force(given_up));
+    let given_up = restarts.given_up.as_deref().filter(|given_up| !is_released && is_in_force(given_up));
     // A look for a release that no line announced; it restarts nothing before that is known.
     if given_up.is_some_and(|given_up| given_up.look_again <= now.mono) {
         return Ok(());

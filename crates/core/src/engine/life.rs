@@ -49,10 +49,10 @@ impl Engine {
         let error_at = dyno.attempt.as_ref().map(|attempt| attempt.request().cause.error_at().unwrap_or(now));
         let hold = error_at.and_then(|error_at| dyno.platform_acts(error_at, recently));
         // An attempt that waits for an answer is judged again when the answer comes.
-        match (dyno.attempt.take(), hold) {
+        match (dyno.take_attempt(), hold) {
             (Some(Attempt::Queued(queued)), Some(hold)) => self.leave(key, queued, hold),
             (Some(Attempt::Waiting(waiting)), Some(hold)) => self.leave(key, waiting, hold),
-            (attempt, _) => dyno.attempt = attempt,
+            (attempt, _) => dyno.attempt = attempt.map(Box::new),
         }
         match change {
             Change::State { to: DynoState::Crashed, .. } => self.check_settling(key),

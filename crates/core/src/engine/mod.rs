@@ -69,7 +69,8 @@ pub struct Engine {
     apps: Vec<App>,
     /// When each attempt that waits for time is due.
     due: BTreeSet<(Duration, DynoKey)>,
-    dynos: HashMap<DynoKey, Dyno>,
+    /// Boxed: the map has up to twice as many slots as dynos.
+    dynos: HashMap<DynoKey, Box<Dyno>>,
     effects: Vec<Effect>,
     /// Formations in which a place may have become free.
     freed: BTreeSet<(AppId, u16)>,
@@ -390,7 +391,7 @@ impl Engine {
         attempts.sort_unstable();
         let pending = attempts.iter().filter_map(|(_, key)| self.pending_of(*key)).collect();
         for (_, key) in attempts {
-            if let Some(Attempt::Claiming(claiming)) = self.dyno_mut(key).attempt.take() {
+            if let Some(Attempt::Claiming(claiming)) = self.dyno_mut(key).take_attempt() {
                 self.outcome(key, &claiming.request, RestartResult::Withdrawn);
             }
         }
@@ -478,7 +479,7 @@ impl Engine {
     }
 
     fn attempt_mut(&mut self, key: DynoKey) -> Option<&mut Attempt> {
-        self.dynos.get_mut(&key)?.attempt.as_mut()
+        self.dynos.get_mut(&key)?.attempt.as_deref_mut()
     }
 
     /// A tracked dyno: one with an attempt is never forgotten, and `track` creates the others.

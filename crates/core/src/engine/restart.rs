@@ -35,7 +35,7 @@ impl Engine {
                 self.formation_mut(key).active.push(index);
                 let key = DynoKey { index, ..key };
                 let now = self.now.mono;
-                match self.dyno_mut(key).attempt.take() {
+                match self.dyno_mut(key).take_attempt() {
                     Some(Attempt::Queued(mut queued)) => {
                         queued.request.placed = now;
                         self.inspect(key, queued);
@@ -50,7 +50,7 @@ impl Engine {
     pub(super) fn attempt_due(&mut self, key: DynoKey) {
         let dyno = self.dyno_mut(key);
         dyno.due = None;
-        match dyno.attempt.take() {
+        match dyno.take_attempt() {
             Some(Attempt::Waiting(waiting)) => self.inspect(key, waiting),
             Some(Attempt::Unconfirmed(unconfirmed)) => self.poll(key, unconfirmed),
             Some(Attempt::Booting(booting)) => self.poll(key, booting),
@@ -60,14 +60,14 @@ impl Engine {
             answered @ (Some(
                 Attempt::Queued(_) | Attempt::Inspecting(_) | Attempt::Claiming(_) | Attempt::Restarting(_),
             )
-            | None) => self.dyno_mut(key).attempt = answered,
+            | None) => self.dyno_mut(key).attempt = answered.map(Box::new),
         }
     }
 
     /// Takes the attempt that an answer belongs to out of its dyno; none if the answer is too late.
     pub(super) fn take(&mut self, id: AttemptId) -> Option<(DynoKey, Attempt)> {
         let key = self.attempts.get(&id).copied();
-        let taken = key.and_then(|key| self.dyno_mut(key).attempt.take().map(|attempt| (key, attempt)));
+        let taken = key.and_then(|key| self.dyno_mut(key).take_attempt().map(|attempt| (key, attempt)));
         if taken.is_none() {
             self.stale_answers += 1;
         }
@@ -81,7 +81,7 @@ impl Engine {
     }
 
     pub(super) fn put(&mut self, key: DynoKey, attempt: impl Into<Attempt>) {
-        self.dyno_mut(key).attempt = Some(attempt.into());
+        self.dyno_mut(key).attempt = Some(Box::new(attempt.into()));
     }
 
     /// Judges again, and asks the API for the dyno and its formation.
@@ -279,7 +279,7 @@ impl Engine {
         }
         let (attempt_id, is_forced) = (attempt.request.id, attempt.request.cause.is_forced());
         let decision = attempt.draft.clone();
-        let last = self.dyno_mut(key).restarts.last.as_ref().map(KnownRestart::of);
+        let last = self.dyno_mut(key).restarts.last.as_deref().map(KnownRestart::of);
         let app = key.app;
         self.effects.push(Effect::Claim { attempt_id, app, seen, is_forced, broken, last, decision });
         self.put(key, attempt);
@@ -485,7 +485,7 @@ impl Engine {
     fn failed_beside(&self, key: DynoKey) -> Vec<(DynoName, Timestamp)> {
         let formation = &self.app(key.app).formations[usize::from(key.formation)];
         let others = formation.failed.iter().map(|index| DynoKey { index: *index, ..key });
-        let failed = others.filter_map(|other| match &self.dynos.get(&other)?.attempt {
+        let failed = others.filter_map(|other| match self.dynos.get(&other)?.attempt.as_deref() {
             Some(Attempt::Failed(failed)) if other != key => Some((self.name(other), failed.accepted)),
             _ => None,
         });
@@ -502,7 +502,7 @@ impl Engine {
         let formation = &self.app(key.app).formations[usize::from(key.formation)];
         let others = formation.active.iter().map(move |index| DynoKey { index: *index, ..key });
         others.filter(move |other| {
-            let attempt = self.dynos.get(other).and_then(|dyno| dyno.attempt.as_ref());
+            let attempt = self.dynos.get(other).and_then(|dyno| dyno.attempt.as_deref());
             *other != key && attempt.is_some_and(&is_so)
         })
     }

@@ -125,7 +125,7 @@ impl Engine {
 
     /// What an attempt was asked for, if its DELETE has not been sent.
     pub(super) fn pending_of(&self, key: DynoKey) -> Option<PendingRestart> {
-        let attempt = self.dynos.get(&key)?.attempt.as_ref()?;
+        let attempt = self.dynos.get(&key)?.attempt.as_deref()?;
         let (Attempt::Queued(_) | Attempt::Inspecting(_) | Attempt::Waiting(_) | Attempt::Claiming(_)) =
             attempt
         else {
@@ -229,7 +229,7 @@ impl Engine {
         // youngest; one that seems to come is older than those after it.
         let before = restarts.last.as_ref().filter(|last| last.accepted_at <= wall);
         let youngest = before.map_or(accepted, |last| last.accepted.max(accepted));
-        restarts.last = Some(LastRestart {
+        restarts.last = Some(Box::new(LastRestart {
             attempt_id: None,
             accepted_at: restart.accepted_at,
             began_at: restart.accepted_at,
@@ -241,7 +241,7 @@ impl Engine {
             judged_by: restart.rule.clone().filter(|_| restart.usefulness == Usefulness::Unknown),
             unread: None,
             errors: None,
-        });
+        }));
         // There may have been a release in the meantime.
         restarts.is_unseen = true;
     }
@@ -278,12 +278,12 @@ impl Engine {
         restarts.give_ups = given_up.times;
         restarts.gave_up_at = Some(gave_up_at);
         restarts.release = given_up.release.or(restarts.release);
-        restarts.given_up = Some(GivenUp {
+        restarts.given_up = Some(Box::new(GivenUp {
             until: now.mono.saturating_add(since(now.wall, until)),
             until_at: until,
             // There may have been a release in the meantime.
             look_again: now.mono,
-        });
+        }));
     }
 
     /// Polls the dyno of a DELETE that an earlier process sent or may have sent. No new DELETE is sent for

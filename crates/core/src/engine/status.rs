@@ -123,7 +123,7 @@ impl Engine {
         let cooling = judge::cool_down_left(dyno, self.policy(key), now.mono);
         let given_up =
             dyno.restarts.given_up.as_ref().filter(|given_up| given_up.is_in_force(self.cautious_now()));
-        let stage = match &dyno.attempt {
+        let stage = match dyno.attempt.as_deref() {
             Some(Attempt::Queued(_)) => Stage::Queued,
             Some(Attempt::Inspecting(_) | Attempt::Waiting(_) | Attempt::Claiming(_)) => Stage::Waiting,
             Some(Attempt::Restarting(_) | Attempt::Unconfirmed(_)) => Stage::Restarting,
@@ -142,7 +142,7 @@ impl Engine {
             memory: dyno.memory,
             name: self.name(key),
             quiet_for: now.mono.saturating_sub(dyno.touched),
-            seen: dyno.seen.clone(),
+            seen: dyno.seen.as_deref().cloned(),
             stage,
             waiting_for: dyno.attempt.as_ref().and_then(|attempt| attempt.request().waiting_for.clone()),
         }

@@ -23,7 +23,7 @@ impl Engine {
             if self.dynos.len() >= limits::DYNOS_MAX && !self.forget_one() {
                 return false;
             }
-            self.dynos.insert(key, Dyno { placed: now, touched: now, ..Dyno::default() });
+            self.dynos.insert(key, Box::new(Dyno { placed: now, touched: now, ..Dyno::default() }));
         }
         self.quiet.insert((now, key));
         true

@@ -271,7 +271,7 @@ impl Engine {
     /// Whether an error of another rule takes the place of a waiting attempt's own, which is too old. Just
     /// before the DELETE, the error of the rule that asks for it must be recent.
     fn takes_over(&mut self, key: DynoKey, cause: &Cause) -> bool {
-        let waiting = self.dynos.get(&key).and_then(|dyno| match &dyno.attempt {
+        let waiting = self.dynos.get(&key).and_then(|dyno| match dyno.attempt.as_deref() {
             Some(attempt @ (Attempt::Queued(_) | Attempt::Inspecting(_) | Attempt::Waiting(_))) => {
                 Some(&attempt.request().cause)
             }

@@ -44,7 +44,7 @@ impl Engine {
         if ends_row || judged_by.is_none() {
             dyno.restarts.useless = 0;
         }
-        dyno.restarts.last = Some(LastRestart {
+        dyno.restarts.last = Some(Box::new(LastRestart {
             attempt_id,
             accepted_at: wall,
             began_at,
@@ -56,7 +56,7 @@ impl Engine {
             judged_by,
             unread: None,
             errors: None,
-        });
+        }));
         dyno.refused = None;
         dyno.spell = None;
     }
@@ -131,7 +131,8 @@ impl Engine {
     pub(super) fn note_up(&mut self, key: DynoKey) {
         let boot_timeout = self.policy(key).boot_timeout;
         let dyno = self.dyno_mut(key);
-        let up = dyno.seen.as_ref().filter(|seen| seen.state == DynoState::Up).map(DynoInfo::in_state_since);
+        let up =
+            dyno.seen.as_deref().filter(|seen| seen.state == DynoState::Up).map(DynoInfo::in_state_since);
         let (Some(last), Some(up)) = (&mut dyno.restarts.last, up) else { return };
         // The API cuts times to whole seconds. What came up later may be another process.
         let is_new = up > earlier(last.accepted_at, Duration::from_secs(2));
@@ -237,11 +238,11 @@ impl Engine {
         restarts.give_ups = restarts.give_ups.saturating_add(1);
         let (until, useless, times) = (later(now.wall, span), restarts.useless, restarts.give_ups);
         restarts.gave_up_at = Some(on_axis(now.mono));
-        restarts.given_up = Some(GivenUp {
+        restarts.given_up = Some(Box::new(GivenUp {
             until: now.mono.saturating_add(span),
             until_at: until,
             look_again: now.mono.saturating_add(limits::GIVEN_UP_LOOK_EVERY),
-        });
+        }));
         self.notice(key.app, Some(key), NoticeKind::GaveUp { useless, until, release, times, verdict });
     }
 
@@ -320,7 +321,7 @@ impl Restarts {
     /// Starts all counts again, after a release or a person's word. The cool-down runs on.
     pub(super) fn start_over(&mut self) {
         let Self { last, release, releases_seen, .. } = std::mem::take(self);
-        let last = last.map(|last| LastRestart { judged_by: None, ..last });
+        let last = last.map(|last| Box::new(LastRestart { judged_by: None, ..*last }));
         *self = Self { last, release, releases_seen, ..Self::default() };
     }
 }

@@ -22,9 +22,10 @@ impl Engine {
     pub(super) fn erring(&mut self, key: DynoKey) {
         let now = self.now.mono;
         let Some(dyno) = self.dynos.get_mut(&key) else { return };
-        let spell = dyno.spell.filter(|spell| now.saturating_sub(spell.last) <= limits::ERROR_SPELL_GAP);
+        let spell =
+            dyno.spell.take().filter(|spell| now.saturating_sub(spell.last) <= limits::ERROR_SPELL_GAP);
         let begun = ErrorSpell { since: now, last: now, reported: None };
-        dyno.spell = Some(ErrorSpell { last: now, ..spell.unwrap_or(begun) });
+        dyno.spell = Some(Box::new(ErrorSpell { last: now, ..spell.map_or(begun, |spell| *spell) }));
     }
 
     /// Notifies people of a dyno that has erred for a while, with the reason why it was not restarted.
@@ -55,7 +56,7 @@ impl Engine {
     }
 
     fn is_restarting(&self, key: DynoKey) -> bool {
-        let attempt = self.dynos.get(&key).and_then(|dyno| dyno.attempt.as_ref());
+        let attempt = self.dynos.get(&key).and_then(|dyno| dyno.attempt.as_deref());
         attempt.is_some_and(Attempt::may_be_out)
     }
 
@@ -69,7 +70,7 @@ impl Engine {
             if (is_up && !self.dynos.contains_key(&key)) || !self.track(key) {
                 continue;
             }
-            let attempt = self.dynos.get(&key).and_then(|dyno| dyno.attempt.as_ref());
+            let attempt = self.dynos.get(&key).and_then(|dyno| dyno.attempt.as_deref());
             let is_ours =
                 attempt.is_some_and(|attempt| matches!(attempt, Attempt::Failed(_)) || attempt.may_be_out());
             let dyno = self.dyno_mut(key);

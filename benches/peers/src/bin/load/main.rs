@@ -7,7 +7,7 @@
 //! - `paced`: their times, at half of the bare server's rate;
 //! - `restarts`: from POST to DELETE, while 5,000 batches a second arrive;
 //! - `needles`: one error in a million frames;
-//! - `memory`: start, memory at rest, under load and with 100,000 dynos;
+//! - `memory`: start, memory at rest, under load and with 100,000 dynos; `dynos` is the last of these;
 //! - `instructions`: instructions per request, counted by callgrind; `PROFILES=DIR` keeps the profiles.
 
 mod beside;
@@ -38,6 +38,7 @@ fn main() -> anyhow::Result<()> {
             "restarts" => restarts::run(daemon).await,
             "needles" => restarts::needles(daemon).await,
             "memory" => memory::run(daemon).await,
+            "dynos" => memory::dynos(daemon).await,
             "instructions" => {
                 let into = std::env::var_os("PROFILES");
                 instructions::run(bare, daemon, into.as_deref().map(Path::new)).await

@@ -27,6 +27,10 @@ pub async fn run(daemon: &Path) -> anyhow::Result<()> {
     many_dynos(daemon, &platform).await
 }
 
+pub async fn dynos(daemon: &Path) -> anyhow::Result<()> {
+    many_dynos(daemon, &Platform::start(20).await?).await
+}
+
 async fn at_rest(daemon: &Path, platform: &Platform) -> anyhow::Result<()> {
     let (mut ready, mut resident) = (Vec::new(), Vec::new());
     for _ in 0..STARTS {
