@@ -265,9 +265,12 @@ const ACCEPT: &str = "\
     UPDATE dynowarden_restarts SET result = $3, text = $4, accepted_at = COALESCE(accepted_at, $5) \
     WHERE holder = $1 AND attempt_number = $2";
 
-/// The claim ends after the time that the new dyno has to settle.
+/// The claim ends after the time that the new dyno has to settle. Another process may have found already that
+/// the restart did not help.
 const BACK: &str = "\
-    UPDATE dynowarden_restarts SET result = $3, text = $4, ended_at = $5, \
+    UPDATE dynowarden_restarts SET ended_at = $5, \
+        result = CASE WHEN result = 'no_help' THEN result ELSE $3 END, \
+        text = CASE WHEN result = 'no_help' THEN text ELSE $4 END, \
         lease_until = $5 + settle_ms * 1000, new_instance = $6, out_for_ms = $7, \
         release = COALESCE($8, release), up_since = $9 \
     WHERE holder = $1 AND attempt_number = $2";

@@ -723,6 +723,11 @@ pub async fn restarts_come_in_the_order_of_their_claims(test_store: TestStore) {
     let first = if test_store.shared { found[0].0 } else { at(5001) };
     assert_eq!(found[0], (first, Usefulness::Unknown));
     assert_eq!(found[1].1, Usefulness::Useless);
+    // A process that took up the claim saw the dyno up only now.
+    store.write(&back(at(61), "web.1", 2), at(61));
+    assert!(store.flush(Duration::from_secs(10)).await, "the record is written");
+    let past = store.past(Duration::from_secs(7200), at(62)).await.expect("a past");
+    assert_eq!(past.restarts[1].usefulness, Usefulness::Useless);
     store.close().await;
 }
 
