@@ -128,13 +128,17 @@ async fn news(
     from: &mut AnyConnection,
     (since, db_time): (i64, DbTime),
 ) -> Result<Option<ClaimRefusal>, sqlx::Error> {
-    let until = match refusal {
+    let until = match &refusal {
         None => db_time.as_seen_by_caller(db_time.now),
-        Some(ClaimRefusal::Elsewhere { until, .. }) => until,
-        other => return Ok(other),
+        Some(ClaimRefusal::Elsewhere { until, .. }) => *until,
+        Some(_) => return Ok(refusal),
     };
     let dyno = (claimant.request.app, claimant.app, &claimant.request.seen.name);
     let restarts = restarts::of_dyno(dyno, from, (since, db_time)).await?;
+    if restarts.is_empty() {
+        // It is older than all that count.
+        return Ok(refusal);
+    }
     Ok(Some(ClaimRefusal::Elsewhere { until, restarts }))
 }
 

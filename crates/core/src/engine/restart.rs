@@ -319,11 +319,14 @@ impl Engine {
     /// Another replica restarts the dyno, or has restarted it. With a restart of which this process did not
     /// know, the error is judged once more.
     fn elsewhere(&mut self, key: DynoKey, attempt: Claiming, until: Timestamp, restarts: &[RestoredRestart]) {
+        let known = |of: &Self| of.dynos.get(&key)?.restarts.last.as_deref().map(KnownRestart::of);
+        let before = known(self);
         if !restarts.is_empty() {
             self.relearn(key, restarts, &attempt.request.cause);
         }
         let hold = Hold::ClaimedElsewhere { until };
-        if restarts.is_empty() || until > self.now.wall || attempt.request.decided {
+        // Without anything new, the store would refuse again.
+        if known(self) == before || until > self.now.wall || attempt.request.decided {
             self.leave(key, attempt, hold);
         } else if attempt.request.cause.is_manual() {
             self.wait(key, attempt, hold, Some(Duration::ZERO));
