@@ -148,7 +148,11 @@ impl Machine {
                 rest.starts_with(&format!("environment variable {shown}"))
             };
             assert!(
-                in_file.unwrap_or_else(|| rest.starts_with("not set): ") || self.env.iter().any(in_env)),
+                in_file.unwrap_or_else(|| {
+                    let has_no_name =
+                        ["not set): ", "command line): "].iter().any(|place| rest.starts_with(place));
+                    has_no_name || self.env.iter().any(in_env)
+                }),
                 "no place: {shown}"
             );
             let fixes = ["allowed", "did you mean", "; use ", "serve needs", "UTF-8"];
