@@ -126,8 +126,8 @@ impl Engine {
         self.ends_row(key, accepted_at, !replaced_since(back_at, process_began));
     }
 
-    /// Takes from a look when the dyno came up after its last restart, if nobody lived to see that: neither
-    /// an earlier process nor a replica.
+    /// Takes from a look when the dyno came up after its last restart, if no process recorded that: the one
+    /// that sent the DELETE may have been killed.
     pub(super) fn note_up(&mut self, key: DynoKey) {
         let boot_timeout = self.policy(key).boot_timeout;
         let dyno = self.dyno_mut(key);

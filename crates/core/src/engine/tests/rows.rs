@@ -25,6 +25,23 @@ fn generous() -> AppPlan {
     plan
 }
 
+/// A cool-down and a least uptime of a minute.
+fn hasty() -> AppPlan {
+    let mut plan = generous();
+    (plan.policy.cooldown, plan.policy.min_uptime) = (mins(1), mins(1));
+    plan
+}
+
+/// The restarts of web.1 that an earlier process left.
+fn one_useless_and_one_unjudged(wall: Timestamp) -> Vec<RestoredRestart> {
+    let unjudged = RestoredRestart {
+        accepted_at: earlier(wall, secs(150)),
+        back_at: Some(earlier(wall, secs(140))),
+        ..restored(wall, 0, Usefulness::Unknown)
+    };
+    vec![restored(wall, 30, Usefulness::Useless), unjudged]
+}
+
 /// Errors every 20 s.
 pub(super) fn errs_for(bench: &mut Bench, name: &str, span: std::time::Duration) {
     for _ in 0..span.as_secs() / 20 {
@@ -347,17 +364,10 @@ fn a_restart_that_is_judged_in_the_next_process_goes_on_with_its_row() {
 /// the last one was never judged.
 #[test]
 fn a_restart_is_judged_before_the_next_one_of_a_new_process() {
-    let mut plan = generous();
-    plan.policy.cooldown = mins(1);
-    plan.policy.min_uptime = mins(1);
+    let plan = hasty();
     let mut bench = Bench::new(plan, 1);
     let wall = bench.now.wall;
-    let last = RestoredRestart {
-        accepted_at: earlier(wall, secs(150)),
-        back_at: Some(earlier(wall, secs(140))),
-        ..restored(wall, 0, Usefulness::Unknown)
-    };
-    let restarts = vec![restored(wall, 30, Usefulness::Useless), last];
+    let restarts = one_useless_and_one_unjudged(wall);
     bench.input(Input::Restore(RestoredState { restarts, ..RestoredState::default() }));
     // Two in a row: four times the cool-down, from the acceptance.
     errs_for(&mut bench, "web.1", mins(1));
@@ -370,17 +380,11 @@ fn a_restart_is_judged_before_the_next_one_of_a_new_process() {
 /// others never judged that restart.
 #[test]
 fn a_restart_is_judged_although_nobody_saw_the_dyno_come_up() {
-    let mut plan = generous();
-    (plan.policy.cooldown, plan.policy.min_uptime) = (mins(1), mins(1));
-    let mut bench = Bench::new(plan, 1);
+    let mut bench = Bench::new(hasty(), 1);
     let wall = bench.now.wall;
     bench.dyno_mut("web.1").updated_at = earlier(wall, secs(140));
-    let last = RestoredRestart {
-        accepted_at: earlier(wall, secs(150)),
-        back_at: None,
-        ..restored(wall, 0, Usefulness::Unknown)
-    };
-    let restarts = vec![restored(wall, 30, Usefulness::Useless), last];
+    let mut restarts = one_useless_and_one_unjudged(wall);
+    restarts[1].back_at = None;
     bench.input(Input::Restore(RestoredState { restarts, ..RestoredState::default() }));
     bench.r14("web.1");
     assert_eq!((bench.deletes.len(), times(&bench, "web.1 no_help")), (0, 1), "{:#?}", bench.timeline);
@@ -389,8 +393,7 @@ fn a_restart_is_judged_although_nobody_saw_the_dyno_come_up() {
 /// A process takes up a restart whose dyno has been up for a while.
 #[test]
 fn a_restart_that_is_taken_up_late_is_judged() {
-    let mut plan = generous();
-    (plan.policy.cooldown, plan.policy.min_uptime) = (mins(1), mins(1));
+    let mut plan = hasty();
     plan.policy.boot_timeout = mins(1);
     let mut bench = Bench::new(plan, 2);
     let wall = bench.now.wall;
@@ -468,9 +471,7 @@ fn the_restarts_of_replicas_are_judged_before_the_next_one() {
         restarts
     };
     let run = |back_ago: u64, before: &[Usefulness]| {
-        let mut plan = generous();
-        (plan.policy.cooldown, plan.policy.min_uptime) = (mins(1), mins(1));
-        let mut bench = Bench::new(plan, 1);
+        let mut bench = Bench::new(hasty(), 1);
         let restarts = replica(&bench, back_ago, before);
         bench.faults.push_back(news(bench.now.wall, restarts));
         bench.r14("web.1");
@@ -489,20 +490,13 @@ fn the_restarts_of_replicas_are_judged_before_the_next_one() {
 /// A process that ended in good order leaves the error that its successor takes up.
 #[test]
 fn an_error_that_is_taken_up_judges_the_last_restart() {
-    let mut plan = generous();
-    plan.policy.cooldown = mins(1);
-    plan.policy.min_uptime = mins(1);
+    let plan = hasty();
     let rule = Arc::clone(&plan.rules[0].name);
     let mut bench = Bench::new(plan, 1);
     let wall = bench.now.wall;
-    let last = RestoredRestart {
-        accepted_at: earlier(wall, secs(150)),
-        back_at: Some(earlier(wall, secs(140))),
-        ..restored(wall, 0, Usefulness::Unknown)
-    };
     let cause = PendingCause::Rule { rule, code: Some(Code::R14), lines: 1, error_at: wall };
     bench.input(Input::Restore(RestoredState {
-        restarts: vec![restored(wall, 30, Usefulness::Useless), last],
+        restarts: one_useless_and_one_unjudged(wall),
         pending: vec![PendingRestart { app: APP, dyno: dyno("web.1"), cause }],
         ..RestoredState::default()
     }));
@@ -513,17 +507,10 @@ fn an_error_that_is_taken_up_judges_the_last_restart() {
 /// another, which had erred before that look, came before the judgement of its last one.
 #[test]
 fn a_look_at_another_dyno_leaves_no_restart_unjudged() {
-    let mut plan = generous();
-    plan.policy.cooldown = mins(1);
-    plan.policy.min_uptime = mins(1);
+    let plan = hasty();
     let mut bench = Bench::new(plan, 2);
     let wall = bench.now.wall;
-    let last = RestoredRestart {
-        accepted_at: earlier(wall, secs(150)),
-        back_at: Some(earlier(wall, secs(140))),
-        ..restored(wall, 0, Usefulness::Unknown)
-    };
-    let restarts = vec![restored(wall, 30, Usefulness::Useless), last];
+    let restarts = one_useless_and_one_unjudged(wall);
     bench.input(Input::Restore(RestoredState { restarts, ..RestoredState::default() }));
     // Both in one batch, before any answer of the API.
     let error = |name| Fact::Error { code: Code::R14, dyno: Some(dyno(name)) };
